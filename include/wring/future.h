@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// future: the result of one closure. Like std::future, but its wait counts as blocking for a worker.
+#pragma once
+
+#include <wring/version.h>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <future>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace wring {
+
+namespace detail {
+
+// A flag that is set once and can be waited for; waiting in a worker is announced blocking.
+class WRING_EXPORT once_event {
+ public:
+  void set() noexcept;
+  void wait() noexcept;
+  // False: `timeout` passed first.
+  bool wait_for(std::chrono::nanoseconds timeout) noexcept;
+  [[nodiscard]] bool is_set() const noexcept;
+
+ private:
+  alignas(4) std::uint32_t word_ = 0;
+};
+
+template <class T>
+struct future_state {
+  using stored = std::conditional_t<std::is_void_v<T>, std::monostate,
+                                    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  std::optional<stored> value;
+  std::exception_ptr error;
+  once_event ready;
+};
+
+}  // namespace detail
+
+// Move-only. One thread at a time; `get()` once.
+template <class T>
+class future {
+ public:
+  future() noexcept = default;
+
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+  [[nodiscard]] bool ready() const noexcept { return state_->ready.is_set(); }
+  void wait() const noexcept { state_->ready.wait(); }
+  [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const noexcept { return state_->ready.wait_for(timeout); }
+
+  // Waits, then gives the value or throws what the closure threw; std::future_error(broken_promise) if
+  // the closure was refused. Leaves the future invalid.
+  T get() {
+    if (!state_) throw std::future_error{std::future_errc::no_state};
+    state_->ready.wait();
+    auto state = std::move(state_);
+    if (state->error) std::rethrow_exception(state->error);
+    if constexpr (std::is_reference_v<T>) {
+      return static_cast<T>(**state->value);
+    } else if constexpr (!std::is_void_v<T>) {
+      return std::move(*state->value);
+    }
+  }
+
+ private:
+  template <class>
+  friend class promise;
+  explicit future(std::shared_ptr<detail::future_state<T>> state) noexcept : state_{std::move(state)} {}
+  std::shared_ptr<detail::future_state<T>> state_;
+};
+
+// The writing end; a promise that dies unfulfilled makes the future throw broken_promise.
+template <class T>
+class promise {
+ public:
+  promise() : state_{std::make_shared<detail::future_state<T>>()} {}
+  promise(promise&&) noexcept = default;
+  promise& operator=(promise&&) = delete;
+  ~promise() {
+    if (state_ && !state_->ready.is_set()) fail(std::make_exception_ptr(std::future_error{std::future_errc::broken_promise}));
+  }
+
+  [[nodiscard]] future<T> get_future() const noexcept { return future<T>{state_}; }
+
+  // Calls `function` and stores what it returns or throws.
+  template <class F>
+  void set_from(F& function) noexcept {
+    try {
+      if constexpr (std::is_void_v<T>) {
+        function();
+        state_->value.emplace();
+      } else if constexpr (std::is_reference_v<T>) {
+        state_->value.emplace(std::addressof(function()));
+      } else {
+        state_->value.emplace(function());
+      }
+    } catch (...) {
+      fail(std::current_exception());
+      return;
+    }
+    state_->ready.set();
+  }
+
+ private:
+  void fail(std::exception_ptr error) noexcept {
+    state_->error = std::move(error);
+    state_->ready.set();
+  }
+  std::shared_ptr<detail::future_state<T>> state_;
+};
+
+}  // namespace wring

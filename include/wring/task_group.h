@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// task_group: start some closures, wait for all of them.
+#pragma once
+
+#include <wring/version.h>
+#include <wring/workqueue.h>
+
+#include <cstdint>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace wring {
+
+class task_group;
+
+namespace detail {
+
+// A closure of a group. The group counts it until it has run; wait() may take it back and run it itself.
+class child : public item {
+ public:
+  task_group* group = nullptr;
+};
+
+template <class F>
+struct child_closure final : child {
+  explicit child_closure(F&& f) : function(std::move(f)) { init(); }
+  explicit child_closure(const F& f) : function(f) { init(); }
+  void init() noexcept;
+  F function;
+};
+
+}  // namespace detail
+
+// run() and wait() may be called from any thread, also from children of the group. Groups nest to any
+// depth: wait() never deadlocks, because it first runs its own children that have not started, and when it
+// has to block, another worker takes its place.
+class WRING_EXPORT task_group {
+ public:
+  explicit task_group(workqueue& queue) noexcept : queue_{&queue} {}
+  // Waits for the children. An exception nobody asked for with wait() is dropped with a warning.
+  ~task_group();
+  task_group(const task_group&) = delete;
+  task_group& operator=(const task_group&) = delete;
+
+  // Queues the child on the group's queue. If the queue refuses it (it is being destroyed), the child
+  // does not run and false is returned.
+  template <class F>
+    requires std::is_invocable_v<std::decay_t<F>&>
+  bool run(F&& function) {
+    using box = detail::child_closure<std::decay_t<F>>;
+    static_assert(alignof(box) <= 16, "over-aligned closures are not supported: capture a pointer");
+    return start(*queue_->make<box>(std::forward<F>(function)));
+  }
+
+  // Waits until all children have finished, then rethrows the first exception of a child, if any. The
+  // group can be used again afterwards. While less than half of the calling thread's stack is used, it runs
+  // children of this group that have not started itself; then it blocks (announced).
+  void wait();
+
+ private:
+  template <class>
+  friend struct detail::child_closure;
+  friend class detail::item_access;
+
+  bool start(detail::child& child) noexcept;
+  void finish(std::exception_ptr error) noexcept;  // a child has ended
+  void wait_for_children() noexcept;
+
+  workqueue* queue_;
+  alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bit
+  alignas(4) std::uint32_t failed_ = 0;       // who sets it from 0 owns error_
+  std::exception_ptr error_;
+};
+
+template <class F>
+void detail::child_closure<F>::init() noexcept {
+  entry = [](item& self, item_op op) {
+    auto* c = static_cast<child_closure*>(&self);
+    task_group* const its_group = c->group;
+    core& where = core_of_place(self.place);
+    std::exception_ptr error;
+    if (op == item_op::run) {
+      try {
+        c->function();
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    c->~child_closure();
+    closure_free(where, c);
+    its_group->finish(std::move(error));
+  };
+}
+
+}  // namespace wring

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// wring: everything.
+#pragma once
+
+#include <wring/blocking.h>
+#include <wring/future.h>
+#include <wring/result.h>
+#include <wring/runtime.h>
+#include <wring/stats.h>
+#include <wring/task_group.h>
+#include <wring/version.h>
+#include <wring/work.h>
+#include <wring/workqueue.h>

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace wring::base {
+
+void writer::add_hex(std::uint64_t value) {
+  char digits[18] = {'0', 'x'};
+  const auto end = std::to_chars(digits + 2, digits + sizeof digits, value, 16);
+  text_.append(digits, end.ptr);
+}
+
+namespace detail {
+
+void check_failed(const char* file, int line, const char* expression, const char* names,
+                  std::string_view values) noexcept {
+  writer w;
+  w.put("wring: check failed: ", expression, " at ", file, ":", line, "\n");
+  if (!values.empty()) w.put("wring:   ", names, " = ", values, "\n");
+  // One call, so that two failing threads do not mix their lines.
+  std::fwrite(w.text().data(), 1, w.text().size(), stderr);
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace detail
+}  // namespace wring::base

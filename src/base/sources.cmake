@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# base: the portable part, and the shell that touches the machine (the simulator brings its own).
+set(WRING_BASE_SOURCES
+    base/block_cache.cc
+    base/check.cc
+    base/cpus.cc
+    base/timer_wheel.cc)
+set(WRING_BASE_SHELL_SOURCES
+    base/clock_real.cc
+    base/sync_real.cc
+    base/syscall_real.cc)

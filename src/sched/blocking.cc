@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <wring/blocking.h>
+
+#include "base/clock.h"
+#include "sched/worker.h"
+
+namespace wring {
+
+blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
+  sched::worker* const w = sched::worker::current();
+  if (w == nullptr || w->blocking_depth++ != 0) return;
+  worker_ = w;
+  since_ns_ = base::clock::now().ns;
+  // The caller is inside an item, so it serves something, and that stays.
+  w->serving.load(base::order::relaxed)->leave_count(*w, nullptr);
+}
+
+blocking_scope::~blocking_scope() {
+  sched::worker* const w = sched::worker::current();
+  if (w == nullptr) return;
+  --w->blocking_depth;
+  if (worker_ == nullptr) return;
+  w->serving.load(base::order::relaxed)->join_count(*w);
+  // One writer: the worker itself.
+  w->blocked_ns.store(w->blocked_ns.load(base::order::relaxed) + (base::clock::now().ns - since_ns_), base::order::relaxed);
+}
+
+}  // namespace wring

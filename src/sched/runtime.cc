@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <wring/runtime.h>
+
+#include "sched/core.h"
+
+#include <optional>
+
+namespace wring {
+
+const char* version() noexcept { return WRING_VERSION_STRING; }
+
+namespace {
+
+std::unique_ptr<detail::core> started(const runtime_options& options) {
+  auto core = std::make_unique<detail::core>(options);
+  if (const int e = core->start(); e != 0) {
+    throw std::system_error{std::error_code{-e, std::generic_category()}, "wring: the first threads could not be created"};
+  }
+  return core;
+}
+
+// The one global: the default runtime and, until it exists, the options it will get. Guarded by a base mutex
+// instead of a static's own guard, so that configure_default() knows whether it is too late. The runtime is
+// never destroyed: static destructors may still queue work.
+struct default_slot {
+  base::mutex mu{base::rank::runtime};
+  base::atomic<runtime*> made{nullptr};
+  std::optional<runtime_options> options;
+};
+constinit default_slot slot;
+
+}  // namespace
+
+runtime::runtime(runtime_options options) : core_{started(options)} {}
+runtime::runtime(std::unique_ptr<detail::core> core) noexcept : core_{std::move(core)} {}
+runtime::runtime(runtime&&) noexcept = default;
+runtime::~runtime() = default;
+
+result<runtime> runtime::create(runtime_options options) {
+  try {
+    return runtime{started(options)};
+  } catch (const std::system_error& e) {
+    return e.code();
+  }
+}
+
+runtime& runtime::default_instance() {
+  if (runtime* const r = slot.made.load(base::order::acquire)) return *r;  // pairs with the store below
+  const base::lock_guard lock{slot.mu};
+  if (runtime* const r = slot.made.load(base::order::relaxed)) return *r;
+  auto* const r = new runtime{slot.options.value_or(runtime_options{})};
+  slot.made.store(r, base::order::release);
+  return *r;
+}
+
+bool runtime::configure_default(const runtime_options& options) {
+  const base::lock_guard lock{slot.mu};
+  if (slot.made.load(base::order::relaxed) != nullptr) return false;
+  slot.options = options;
+  return true;
+}
+
+runtime_stats runtime::stats() const { return core_->stats(); }
+std::string runtime::describe() const { return core_->describe(); }
+void runtime::audit() const { core_->audit(); }
+
+}  // namespace wring

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// snapshot: a pool's state for people and tests: stats, description, audit.
+
+#include "sched/worker_pool.h"
+
+#include <string>
+
+namespace wring::sched {
+
+namespace {
+
+std::string name_of(const worker& w) { return "wring/u" + std::to_string(w.pool.index()) + ":" + std::to_string(w.index); }
+
+worker_stats snapshot_of(worker& w) {
+  worker_stats s{.name = name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
+  s.items_started = w.items_started.load(base::order::relaxed);
+  const source* const serving = w.serving.load(base::order::acquire);
+  if (serving == nullptr) return s;
+  s.state = w.out_of_count.load(base::order::relaxed) ? worker_stats::state_kind::blocked
+                                                      : worker_stats::state_kind::running;
+  {
+    const base::lock_guard lock{w.description_mu};
+    s.description = w.description;
+  }
+  if (s.description.empty()) s.description = serving->name();
+  return s;
+}
+
+}  // namespace
+
+void worker_pool::append_workers(std::vector<worker_stats>& out) const {
+  for (unsigned i = 0;; ++i) {
+    worker* const w = at(i);
+    if (w == nullptr) return;
+    if (!w->leaving.load(base::order::relaxed)) out.push_back(snapshot_of(*w));
+  }
+}
+
+pool_stats worker_pool::stats() const {
+  pool_stats s{};
+  s.target = config_.target;
+  {
+    const base::lock_guard lock{idle_mu_};
+    s.workers = alive_;
+    s.idle = idle_count_;
+  }
+  std::uint64_t blocked_ns = 0;
+  for (unsigned i = 0;; ++i) {
+    worker* const w = at(i);
+    if (w == nullptr) break;
+    s.items_started += w->items_started.load(base::order::relaxed);
+    blocked_ns += w->blocked_ns.load(base::order::relaxed);
+    if (w->serving.load(base::order::relaxed) == nullptr) continue;
+    ++(w->out_of_count.load(base::order::relaxed) ? s.blocked : s.running);
+  }
+  s.blocked_time = std::chrono::nanoseconds{blocked_ns};
+  s.workers_max = alive_max_.load(base::order::relaxed);
+  s.blocked_max = blocked_max_.load(base::order::relaxed);
+  s.wakeups = wakeups_.load(base::order::relaxed);
+  s.workers_created = created_.load(base::order::relaxed);
+  s.workers_retired = retired_.load(base::order::relaxed);
+  s.creation_failures = refused_.load(base::order::relaxed);
+  s.limit_reached = limit_reached_.load(base::order::relaxed);
+  s.stalls = stalls_.load(base::order::relaxed);
+  return s;
+}
+
+void worker_pool::describe(base::writer& w) const {
+  const pool_stats s = stats();
+  if (s.workers == 0) return;
+  const pool_word::counts c = word_.load();
+  w.put("pool u", config_.index, ": target ", s.target, ", awake ", c.awake, ", searching ", c.searching, ", workers ",
+        s.workers, " (idle ", s.idle, ", running ", s.running, ", blocked ", s.blocked, "), most ", s.workers_max,
+        more() ? ", sources wait" : "", "\n");
+  std::vector<worker_stats> workers;
+  append_workers(workers);
+  for (const worker_stats& k : workers) {
+    if (k.state == worker_stats::state_kind::idle) continue;
+    w.put("  ", k.name, k.state == worker_stats::state_kind::blocked ? " blocked in " : " runs ", k.description, ", item ",
+          k.items_started, "\n");
+  }
+}
+
+// Exact only while nobody comes and goes; what can be recounted under the locks is checked always.
+void worker_pool::audit() const {
+  {
+    const base::lock_guard lock{idle_mu_};
+    unsigned idle = 0;
+    for (worker* w = idle_.front(); w != nullptr; w = base::list<worker>::next(*w)) {
+      ++idle;
+      WRING_CHECK(w->serving.load(base::order::relaxed) == nullptr, w->index);
+    }
+    WRING_CHECK(idle == idle_count_, idle, idle_count_);
+    WRING_CHECK(idle_count_ <= alive_ && alive_ <= services_.options.max_workers, idle_count_, alive_);
+    const pool_word::counts c = word_.load();
+    WRING_CHECK(c.searching <= c.awake && c.awake <= alive_ + owed_, c.searching, c.awake, alive_, owed_);
+  }
+  const base::lock_guard lock{sources_mu_};
+  WRING_CHECK(sources_.empty() || list_in_use_.load(base::order::relaxed) != 0);
+  for (source* s = sources_.front(); s != nullptr; s = base::list<source>::next(*s)) WRING_CHECK(s->listed, s->name());
+}
+
+}  // namespace wring::sched

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+# sched: workers, pools, time; knows nothing of items.
+set(WRING_SCHED_SOURCES
+    sched/blocking.cc
+    sched/core.cc
+    sched/reporter.cc
+    sched/runtime.cc
+    sched/snapshot.cc
+    sched/supply.cc
+    sched/timekeeper.cc
+    sched/watch.cc
+    sched/worker_pool.cc)

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// supply: how a pool gets and loses its threads.
+//
+// The manager rule (WQ-102): whoever starts serving and leaves no idle worker behind makes one first. One
+// at a time manages. A refused creation is retried by a timer; until then nobody tries (WQ-103).
+
+#include "sched/worker_pool.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+namespace wring::sched {
+
+void worker_pool::ensure_spare() noexcept {
+  // A worker that was woken sees at least its own departure from the list, so the last one never skips this.
+  if (idle_hint_.load(base::order::relaxed) != 0) return;
+  if (begin_creation()) create();
+}
+
+bool worker_pool::begin_creation() noexcept {
+  const base::lock_guard lock{idle_mu_};
+  if (!idle_.empty() || managing_ || cooling_down_ || stopping_ || alive_ >= services_.options.max_workers) return false;
+  managing_ = true;
+  ++alive_;
+  return true;
+}
+
+int worker_pool::start() {
+  {
+    const base::lock_guard lock{idle_mu_};
+    if (alive_ != 0) return 0;
+  }
+  return begin_creation() ? create() : 0;
+}
+
+// A worker without a thread; null if memory is short. Only the manager comes here, so nobody else takes it.
+worker* worker_pool::free_slot() noexcept {
+  worker* leaver = nullptr;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    worker* w = workers_[i].load(base::order::relaxed);
+    if (w == nullptr) {
+      w = new (std::nothrow) worker{*this, static_cast<std::uint16_t>(i), services_.blocks};
+      if (w != nullptr) workers_[i].store(w, base::order::release);  // pairs with at()
+      return w;
+    }
+    if (w->leaving.load(base::order::relaxed)) {
+      leaver = w;
+      if (w->ended.load(base::order::relaxed)) break;
+    }
+  }
+  WRING_CHECK(leaver != nullptr, workers_.size());  // at most max_workers are alive, the manager's own included
+  base::thread_join(leaver->thread);
+  leaver->leaving.store(false, base::order::relaxed);
+  leaver->ended.store(false, base::order::relaxed);
+  return leaver;
+}
+
+// The caller manages. 0 or -errno.
+int worker_pool::create() noexcept {
+  worker* const w = free_slot();
+  int error = -ENOMEM;
+  if (w != nullptr) {
+    char name[32];
+    std::snprintf(name, sizeof name, "wring/u%u:%u", config_.index, unsigned{w->index});
+    error = base::thread_create(w->thread, {.name = name, .stack_bytes = services_.options.stack_bytes}, main, w);
+    if (error != 0) {
+      w->leaving.store(true, base::order::relaxed);
+      w->ended.store(true, base::order::relaxed);
+    }
+  }
+  if (error != 0) {
+    base::sometimes("thread creation refused");
+    creation_refused(error);
+    return error;
+  }
+  created_.fetch_add(1, base::order::relaxed);
+  bool claimed = false;
+  bool stopping = false;
+  {
+    const base::lock_guard lock{idle_mu_};
+    managing_ = false;
+    refusal_reported_ = false;
+    if (alive_ > alive_max_.load(base::order::relaxed)) alive_max_.store(alive_, base::order::relaxed);
+    stopping = stopping_;
+    claimed = !stopping && owed_ > 0;
+    if (claimed) {
+      --owed_;
+    } else if (!stopping) {
+      w->idle_since = base::clock::now();
+      idle_.push_front(*w);
+      idle_hint_.store(++idle_count_, base::order::relaxed);
+    } else {
+      --alive_;
+      w->leaving.store(true, base::order::relaxed);
+    }
+  }
+  if (claimed || stopping) w->parker.unpark();
+  return 0;
+}
+
+void worker_pool::creation_refused(int error) noexcept {
+  unsigned owed = 0;
+  unsigned alive = 0;
+  bool report = false;
+  {
+    const base::lock_guard lock{idle_mu_};
+    managing_ = false;
+    alive = --alive_;
+    cooling_down_ = true;
+    owed = owed_;
+    owed_ = 0;
+    report = !refusal_reported_;
+    refusal_reported_ = true;
+  }
+  refused_.fetch_add(1, base::order::relaxed);
+  // Nobody is idle now, so there is nobody to wake for these slots; workers look before they park (K3).
+  if (owed != 0) word_.leave_searching(owed);
+  services_.time.arm(retry_timer_, base::clock::now() + services_.options.creation_retry);
+  if (report) {
+    services_.report.warn("a worker thread could not be created (" + std::string{std::strerror(-error)} + "); " +
+                          std::to_string(alive) + " exist, the next try is in " +
+                          std::to_string(services_.options.creation_retry.count()) +
+                          " ms; no work is lost. Look at ulimit -u and pids.max");
+  }
+}
+
+void worker_pool::retry_due(base::timer& t) {
+  worker_pool& pool = of(t);
+  {
+    const base::lock_guard lock{pool.idle_mu_};
+    pool.cooling_down_ = false;
+  }
+  if (pool.begin_creation()) pool.create();
+  if (pool.more()) pool.notify();
+}
+
+void worker_pool::report_limit() noexcept {
+  limit_reached_.fetch_add(1, base::order::relaxed);
+  {
+    const base::lock_guard lock{idle_mu_};
+    if (limit_reported_) return;
+    limit_reported_ = true;
+  }
+  services_.report.warn("pool u" + std::to_string(config_.index) + " has reached its limit of " +
+                        std::to_string(services_.options.max_workers) +
+                        " workers (runtime_options::max_workers) and all of them are busy or blocked; work waits until "
+                        "one is free");
+}
+
+// ---- surplus workers leave --------------------------------------------------------------------------------
+
+// WQ-105; two idle workers always stay.
+bool worker_pool::too_many_idle_locked() const noexcept {
+  const unsigned idle = idle_count_ + (managing_ ? 1 : 0);
+  const unsigned busy = alive_ - std::min(idle, alive_);
+  return idle > 2 && (idle - 2) * 4 >= busy;
+}
+
+void worker_pool::retire_due(base::timer& t) {
+  worker_pool& pool = of(t);
+  const base::instant now = base::clock::now();
+  const auto timeout = pool.services_.options.idle_timeout;
+  base::list<worker> gone;
+  base::instant next{};
+  {
+    const base::lock_guard lock{pool.idle_mu_};
+    while (pool.too_many_idle_locked() && !pool.idle_.empty() && pool.idle_.back()->idle_since + timeout <= now) {
+      worker* const w = pool.idle_.pop_back();
+      pool.idle_hint_.store(--pool.idle_count_, base::order::relaxed);
+      --pool.alive_;
+      w->leaving.store(true, base::order::relaxed);
+      gone.push_back(*w);
+    }
+    pool.retirement_armed_ = !pool.stopping_ && pool.too_many_idle_locked() && !pool.idle_.empty();
+    if (pool.retirement_armed_) next = pool.idle_.back()->idle_since + timeout;
+  }
+  if (next != base::instant{}) pool.services_.time.arm(t, next);
+  while (worker* const w = gone.pop_front()) {
+    pool.retired_.fetch_add(1, base::order::relaxed);
+    w->parker.unpark();
+  }
+}
+
+// No source is left, so nobody serves and nobody manages; the timekeeper has stopped.
+void worker_pool::stop() {
+  services_.time.disarm(retry_timer_);
+  services_.time.disarm(retire_timer_);
+  {
+    const base::lock_guard lock{idle_mu_};
+    stopping_ = true;
+    while (worker* const w = idle_.pop_front()) {
+      --alive_;
+      w->leaving.store(true, base::order::relaxed);
+      w->parker.unpark();
+    }
+    idle_count_ = 0;
+    idle_hint_.store(0, base::order::relaxed);
+  }
+  for (auto& slot : workers_) {
+    if (worker* const w = slot.load(base::order::acquire)) base::thread_join(w->thread);  // pairs with free_slot()
+  }
+}
+
+}  // namespace wring::sched

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// timekeeper: the one thread of a runtime that waits for time: delayed work, retries of refused thread
+// creations, leave of surplus workers, and looks at busy pools.
+//
+// Timers lie in shards, one per CPU planned for; a timer remembers its shard in the low byte of `tag`.
+// Threads: arm(), disarm(), kick() any; fire functions run on the timekeeper, without locks.
+// Locks:   a shard's (rank timer) for list operations only.
+// Pairing: sleep until (T1) against arm then look (T2); proof in README.md, 3.
+#pragma once
+
+#include "base/mutex.h"
+#include "base/parker.h"
+#include "base/timer_wheel.h"
+
+#include <memory>
+#include <vector>
+
+namespace wring::sched {
+
+class worker_pool;
+
+class timekeeper {
+ public:
+  static constexpr std::uint64_t shard_mask = 0xff;  // of timer::tag
+
+  explicit timekeeper(unsigned cpus);
+  ~timekeeper();
+
+  // 0 or -errno.
+  int start(const base::thread_options& options);
+  void stop();
+  // Before start(): pools to look at while they are watched.
+  void add_pool(worker_pool& pool) { pools_.push_back(&pool); }
+
+  // `t` must be idle: not armed, not being fired, nobody else arming it.
+  void arm(base::timer& t, base::instant deadline) noexcept;
+  // True: it was armed and will not fire. False: it is idle, or its fire function is about to run or runs.
+  bool disarm(base::timer& t) noexcept;
+  // Look at the pools now.
+  void kick() noexcept { parker_.unpark(); }
+
+  [[nodiscard]] std::size_t armed() const noexcept;
+  void audit() const;
+
+ private:
+  struct alignas(base::cache_line) shard {
+    explicit shard(base::instant now) : wheel{now} {}
+    base::mutex mu{base::rank::timer};
+    base::timer_wheel wheel WRING_GUARDED_BY(mu);
+  };
+
+  static void main(void* self) { static_cast<timekeeper*>(self)->run(); }
+  void run() noexcept;
+  base::instant fire_due(base::instant now) noexcept;
+
+  std::vector<std::unique_ptr<shard>> shards_;
+  std::vector<worker_pool*> pools_;
+  base::thread thread_;
+  base::parker parker_;
+  base::atomic<std::uint64_t> sleep_until_{0};  // ns; until then it looks at nothing
+  base::atomic<bool> stopping_{false};
+};
+
+}  // namespace wring::sched

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// watch: the timekeeper's looks at a busy pool.
+//
+// Two things can hold up work although nobody has announced anything. A worker that leads a queue of short
+// items gets a long one: what waits behind it is handed to others after some 50 us. And all counted workers
+// may be stuck: then, if nothing has started for the stall floor, the one that is stuck longest leaves the
+// count, so that another worker starts. A pool is watched from the moment somebody publishes without
+// waking anyone until nothing waits any more; an idle pool costs nothing.
+
+#include "sched/worker_pool.h"
+
+#include <algorithm>
+
+namespace wring::sched {
+
+namespace {
+constexpr std::uint64_t interval_min_ns = 50'000;
+// While a CPU is free, work behind a stuck leader should not wait long; a look costs about a microsecond.
+constexpr std::uint64_t interval_max_ns = 1'000'000;
+constexpr std::uint64_t floor_looks = 4;  // looks per stall floor while all CPUs are busy
+}  // namespace
+
+void worker_pool::watch() noexcept {
+  if (watched_.exchange(1, base::order::seq_cst) == 0) services_.time.kick();  // pairs with look()
+}
+
+base::instant worker_pool::look(base::instant now) noexcept {
+  if (!watched()) {
+    look_interval_ns_ = 0;
+    return base::never;
+  }
+  if (look_interval_ns_ == 0) {  // watched since just now: remember where everybody is
+    look_interval_ns_ = interval_min_ns;
+    look_at_workers(now);
+    progress_since_ = now;
+    return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
+  }
+  if (now < look_due_) return look_due_;
+
+  const sight seen = look_at_workers(now);
+  if (seen.moving) progress_since_ = now;
+  keep_floor(now);
+
+  if (!seen.moving && !more()) {
+    // Quiet. Publishers who find the pool unwatched watch it again; what was published before the exchange
+    // is seen by the second look (store and load on both sides, all seq_cst).
+    watched_.exchange(0, base::order::seq_cst);
+    if (!look_at_workers(now).relieved && !more()) {
+      look_interval_ns_ = 0;
+      return base::never;
+    }
+    watched_.exchange(1, base::order::seq_cst);
+  }
+  const auto floor = std::chrono::nanoseconds{services_.options.stall_floor}.count();
+  const std::uint64_t most = word_.load().awake < config_.target || floor == 0
+                                 ? interval_max_ns
+                                 : std::max(interval_max_ns, static_cast<std::uint64_t>(floor) / floor_looks);
+  look_interval_ns_ = seen.relieved ? interval_min_ns : std::min(look_interval_ns_ * 2, most);
+  return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
+}
+
+worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
+  sight seen{};
+  for (unsigned i = 0;; ++i) {
+    worker* const w = at(i);
+    if (w == nullptr) break;
+    const std::uint64_t item = w->items_started.load(base::order::relaxed);
+    if (item != w->seen_item) {
+      w->seen_item = item;
+      w->seen_since = now;
+      seen.moving = true;
+      continue;
+    }
+    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
+    if (s == nullptr) continue;
+    seen.stuck = true;
+    if (s->relieve(*w, item)) {
+      base::sometimes("stuck leader relieved");
+      seen.relieved = true;
+    }
+  }
+  return seen;
+}
+
+// Work is pending and nothing has started for the whole floor: one stuck worker leaves the count.
+void worker_pool::keep_floor(base::instant now) noexcept {
+  const std::chrono::nanoseconds floor = services_.options.stall_floor;
+  if (floor.count() == 0 || now - progress_since_ < floor || !more()) return;
+  progress_since_ = now;
+  if (word_.load().awake < config_.target) {  // a slot is free: somebody was refused before, or is on the way
+    notify();
+    return;
+  }
+  worker* longest = nullptr;
+  base::instant before = base::never;
+  for (unsigned i = 0;; ++i) {
+    worker* const w = at(i);
+    if (w == nullptr) break;
+    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
+    if (s == nullptr || w->out_of_count.load(base::order::relaxed) || w->seen_since >= before) continue;
+    longest = w;
+    before = w->seen_since;
+  }
+  if (longest == nullptr) return;
+  const std::uint64_t item = longest->seen_item;
+  source* const s = longest->serving.load(base::order::acquire);  // pairs with the source's store
+  if (s != nullptr && s->leave_count(*longest, &item)) {
+    base::sometimes("stall floor raised");
+    stalls_.fetch_add(1, base::order::relaxed);
+  }
+}
+
+}  // namespace wring::sched

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// worker: one thread of one pool for life.
+//
+// A worker is parked (on the pool's idle list), searching (awake, looking for a source) or running (serving
+// one). A running worker that blocks, or is stuck, is out of the count until it goes on.
+// Workers are never freed before their pool, so a stale pointer or index is always safe to look at.
+#pragma once
+
+#include "base/bias.h"
+#include "base/block_cache.h"
+#include "base/mutex.h"
+#include "base/parker.h"
+#include "base/sync.h"
+#include "sched/source.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+
+namespace wring::sched {
+
+class worker_pool;
+
+class alignas(base::cache_line) worker {
+ public:
+  worker(worker_pool& its_pool, std::uint16_t its_index, base::block_cache& memory) noexcept
+      : pool{its_pool}, index{its_index}, blocks{memory} {}
+
+  // The worker that the calling thread is, or null.
+  static worker* current() noexcept { return slot::get(); }
+  static void set_current(worker* w) noexcept { slot::get() = w; }
+
+  static constexpr std::size_t description_bytes = 32;
+
+  // Constant after construction.
+  worker_pool& pool;
+  const std::uint16_t index;  // in its pool
+
+  // Written by the worker; `serving` and `frame` only with the source's lock (or under its bias), so whoever
+  // holds that lock and sees `serving == this source` knows that both stay.
+  base::bias bias;
+  base::atomic<source*> serving{nullptr};
+  void* frame = nullptr;                          // what the source keeps about this worker
+  base::atomic<bool> out_of_count{false};         // inside an item, but blocked or stuck
+  base::atomic<std::uint64_t> items_started{0};   // also the number of the item it is in
+
+  // The worker only.
+  unsigned blocking_depth = 0;
+  bool described = false;
+  base::local_cache blocks;
+
+  void describe(const char* text) noexcept {
+    const base::lock_guard lock{description_mu};
+    std::strncpy(description, text, description_bytes - 1);
+    described = description[0] != '\0';
+  }
+  void forget_description() noexcept { describe(""); }
+
+  // Statistics; written by the worker, read by anybody.
+  base::atomic<std::uint64_t> blocked_ns{0};
+  base::mutex description_mu{base::rank::leaf};
+  char description[description_bytes] WRING_GUARDED_BY(description_mu) = {};
+
+  // Guarded by worker_pool::idle_mu_.
+  worker* next = nullptr;  // idle list
+  worker* prev = nullptr;
+  base::instant idle_since{};
+  base::thread thread;
+  base::atomic<bool> leaving{false};  // set before the last unpark; the thread ends
+  base::atomic<bool> ended{false};    // the thread has ended, or nearly: a join does not wait long
+
+  // The timekeeper only: what it saw at its last look.
+  std::uint64_t seen_item = 0;
+  base::instant seen_since{};
+
+  alignas(base::cache_line) base::parker parker;  // written by wakers
+
+ private:
+  using slot = base::thread_slot<worker, worker>;
+};
+
+}  // namespace wring::sched

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "sched/worker_pool.h"
+
+#include <string>
+
+namespace wring::sched {
+
+namespace {
+
+// How often an idle worker looks before it parks: about a microsecond, which a publisher's next item often
+// makes worthwhile, and far below what a wake-up costs.
+constexpr int looks_before_park = 32;
+
+}  // namespace
+
+worker_pool::worker_pool(const pool_services& services, config c)
+    : services_{services}, config_{c}, workers_(services.options.max_workers) {
+  for (base::timer* t : {&retry_timer_, &retire_timer_}) t->cookie = reinterpret_cast<std::uintptr_t>(this);
+  retry_timer_.fire = retry_due;
+  retire_timer_.fire = retire_due;
+}
+
+worker_pool::~worker_pool() {
+  for (auto& slot : workers_) delete slot.load(base::order::relaxed);
+}
+
+// ---- publishing -------------------------------------------------------------------------------------------
+
+void worker_pool::offer(source& s) noexcept {
+  inbox_.push(s);  // (P1) seq_cst
+  notify();        // (P2)
+}
+
+void worker_pool::notify() noexcept {
+  switch (word_.claim(config_.target)) {
+    case pool_word::claim_result::claimed:
+      wake_one();
+      break;
+    case pool_word::claim_result::somebody_searches:  // it has (F1) or (K2) still before it
+      break;
+    case pool_word::claim_result::full:
+      if (!watched()) watch();
+      break;
+  }
+}
+
+// The caller has claimed a slot.
+void worker_pool::wake_one() noexcept {
+  worker* w = nullptr;
+  bool nobody = false;
+  bool report = false;
+  {
+    const base::lock_guard lock{idle_mu_};
+    w = idle_.pop_front();
+    if (w != nullptr) {
+      idle_hint_.store(--idle_count_, base::order::relaxed);
+    } else if (cooling_down_ || stopping_ || (!managing_ && alive_ >= services_.options.max_workers)) {
+      nobody = true;  // whoever frees a worker, or the retry, looks again
+      report = !cooling_down_ && !stopping_;
+    } else {
+      ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
+    }
+  }
+  if (w != nullptr) {
+    wakeups_.fetch_add(1, base::order::relaxed);
+    w->parker.unpark();
+  } else if (nobody) {
+    word_.leave_searching();
+    if (report) report_limit();
+  }
+}
+
+void worker_pool::left_count() noexcept {
+  word_.block();
+  const std::uint32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
+  std::uint32_t most = blocked_max_.load(base::order::relaxed);
+  while (blocked > most && !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
+    base::cpu_relax();
+  }
+  if (more()) notify();
+}
+
+void worker_pool::joined_count() noexcept {
+  word_.resume();
+  blocked_.fetch_sub(1, base::order::relaxed);
+}
+
+// ---- the list of sources ----------------------------------------------------------------------------------
+
+void worker_pool::drain_inbox_locked() noexcept {
+  if (inbox_.empty()) return;
+  // Before the inbox looks empty, so that more() never misses what is between the two.
+  list_in_use_.store(1, base::order::seq_cst);
+  source* newest = inbox_.grab();
+  source* oldest_first = nullptr;
+  while (newest != nullptr) {
+    source* const older = newest->next;
+    newest->next = oldest_first;
+    oldest_first = newest;
+    newest = older;
+  }
+  while (oldest_first != nullptr) {
+    source* const s = oldest_first;
+    oldest_first = s->next;
+    s->listed = true;
+    sources_.push_back(*s);
+  }
+}
+
+source* worker_pool::take() noexcept {
+  if (!more()) return nullptr;
+  const base::lock_guard lock{sources_mu_};
+  drain_inbox_locked();
+  source* const s = sources_.pop_front();
+  if (s != nullptr) s->listed = false;
+  if (sources_.empty()) list_in_use_.store(0, base::order::seq_cst);
+  return s;
+}
+
+bool worker_pool::withdraw(source& s) noexcept {
+  const base::lock_guard lock{sources_mu_};
+  drain_inbox_locked();
+  const bool listed = s.listed;
+  if (listed) {
+    sources_.remove(s);
+    s.listed = false;
+  }
+  if (sources_.empty()) list_in_use_.store(0, base::order::seq_cst);
+  return listed;
+}
+
+// ---- the life of a worker ---------------------------------------------------------------------------------
+
+void worker_pool::main(void* p) {
+  worker& w = *static_cast<worker*>(p);
+  worker::set_current(&w);
+  w.pool.run(w);
+}
+
+void worker_pool::run(worker& w) noexcept {
+  for (;;) {
+    w.parker.park();
+    if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
+    source* s = search(w);  // the waker has claimed a slot: awake and searching
+    while (s != nullptr) s = serve(w, *s);
+    if (w.leaving.load(base::order::relaxed)) break;
+  }
+  w.ended.store(true, base::order::relaxed);
+}
+
+// Awake and searching on entry. A source: awake, not searching. Null: parked (or leaving).
+source* worker_pool::search(worker& w) noexcept {
+  for (;;) {
+    for (int look = 0; look < looks_before_park; ++look) {
+      if (source* const s = take()) {
+        if (word_.found() && more()) notify();  // (F1) the last searcher hands the search on
+        return s;
+      }
+      base::cpu_relax();
+    }
+    word_.leave_searching();  // (K1)
+    if (park(w)) return nullptr;
+  }
+}
+
+// Awake on entry, not searching. The next source, on the same terms, or null: parked (or leaving).
+source* worker_pool::serve(worker& w, source& first) noexcept {
+  ensure_spare();
+  first.serve(w);
+  // One more than the target may stay, so that a worker that comes back from blocking does not cost a
+  // wake-up later; nothing beyond that for longer than one item (WQ-74).
+  if (word_.leave_if_above(config_.target + 1)) {  // (K1)
+    return park(w) ? nullptr : search(w);
+  }
+  if (source* const s = take()) return s;
+  word_.search();
+  return search(w);
+}
+
+// (K2), (K3): out of the count on entry. True: on the idle list, to be parked, or leaving. False: the
+// worker has taken a slot that somebody claimed meanwhile and is awake and searching again.
+bool worker_pool::park(worker& w) noexcept {
+  bool arm = false;
+  const base::instant now = base::clock::now();
+  {
+    const base::lock_guard lock{idle_mu_};
+    if (stopping_) {
+      --alive_;
+      w.leaving.store(true, base::order::relaxed);
+      return true;
+    }
+    if (owed_ > 0) {
+      --owed_;
+      return false;
+    }
+    w.idle_since = now;
+    idle_.push_front(w);  // (K2)
+    idle_hint_.store(++idle_count_, base::order::relaxed);
+    arm = !retirement_armed_ && too_many_idle_locked();
+    retirement_armed_ |= arm;
+  }
+  if (arm) services_.time.arm(retire_timer_, now + services_.options.idle_timeout);
+  if (WRING_PLANT(park_without_recheck)) return true;
+  if (more()) notify();  // (K3) may well wake this worker
+  return true;
+}
+
+}  // namespace wring::sched

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// worker_pool: the workers that serve the sources mapped to them, as many awake as there are CPUs.
+//
+// Sources with something to start are offered here and taken first in, first out. A worker is woken when
+// one is offered and fewer than `target` workers are awake and nobody searches; a worker that finds no idle
+// peer when it starts serving creates one (the manager, WQ-102), so there is always one to wake when it
+// blocks. Surplus workers leave after a time (WQ-105, WQ-106).
+//
+// Threads: any, if not said otherwise.
+// Locks:   sources_mu_, then idle_mu_ (never both needed at once).
+// Pairing: publish (P1, P2) against park (K1..K3) and block; proof in README.md, 2.
+#pragma once
+
+#include "base/list.h"
+#include "base/mutex.h"
+#include "base/timer_wheel.h"
+#include "sched/pool_word.h"
+#include "sched/reporter.h"
+#include "sched/source.h"
+#include "sched/timekeeper.h"
+#include "sched/worker.h"
+
+#include <wring/runtime.h>
+#include <wring/stats.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace wring::sched {
+
+struct pool_services {
+  const runtime_options& options;
+  reporter& report;
+  timekeeper& time;
+  base::block_cache& blocks;
+};
+
+class worker_pool {
+ public:
+  struct config {
+    unsigned index;   // in the runtime, part of the thread names
+    unsigned target;  // awake workers aimed at
+  };
+
+  worker_pool(const pool_services& services, config c);
+  ~worker_pool();
+
+  // Creates the first worker if there is none (WQ-103). 0 or -errno.
+  int start();
+  // All workers end; nothing may be offered any more.
+  void stop();
+
+  // The source has something to start and is on no list (P1, P2).
+  void offer(source& s) noexcept;
+  // Takes the source off the list; false: a worker has it, or is about to.
+  bool withdraw(source& s) noexcept;
+  // Somebody waits for a worker.
+  [[nodiscard]] bool more() const noexcept {
+    return !inbox_.empty() || list_in_use_.load(base::order::seq_cst) != 0;  // in this order, see take()
+  }
+
+  // The count of awake workers, on behalf of a worker that is inside an item.
+  void left_count() noexcept;    // then more(): wakes or creates another
+  void joined_count() noexcept;
+
+  // The floor: while watched, the timekeeper looks at this pool until it is quiet.
+  [[nodiscard]] bool watched() const noexcept { return watched_.load(base::order::seq_cst) != 0; }
+  void watch() noexcept;
+  // The timekeeper only. When to look again.
+  base::instant look(base::instant now) noexcept;
+
+  // Workers by index; stable for the life of the pool. Null if there never was one.
+  [[nodiscard]] worker* at(unsigned index) const noexcept {
+    return index < workers_.size() ? workers_[index].load(base::order::acquire) : nullptr;  // pairs with create()
+  }
+
+  [[nodiscard]] unsigned index() const noexcept { return config_.index; }
+  [[nodiscard]] const base::block_cache& home() const noexcept { return services_.blocks; }
+  [[nodiscard]] unsigned target() const noexcept { return config_.target; }
+  [[nodiscard]] pool_word::counts counts() const noexcept { return word_.load(); }
+  [[nodiscard]] pool_stats stats() const;
+  void append_workers(std::vector<worker_stats>& out) const;
+  void describe(base::writer& w) const;
+  void audit() const;
+
+ private:
+  friend class worker;
+
+  // worker_pool.cc: publishing, taking, the life of a worker
+  void notify() noexcept;
+  void wake_one() noexcept;
+  void drain_inbox_locked() noexcept WRING_REQUIRES(sources_mu_);
+  source* take() noexcept;
+  static void main(void* w);
+  void run(worker& w) noexcept;
+  source* serve(worker& w, source& s) noexcept;
+  source* search(worker& w) noexcept;
+  bool park(worker& w) noexcept;
+
+  // supply.cc: creating and retiring workers
+  void ensure_spare() noexcept;
+  bool begin_creation() noexcept;
+  int create() noexcept;
+  worker* free_slot() noexcept;
+  void creation_refused(int error) noexcept;
+  void report_limit() noexcept;
+  static void retry_due(base::timer& t);
+  static void retire_due(base::timer& t);
+  [[nodiscard]] bool too_many_idle_locked() const noexcept WRING_REQUIRES(idle_mu_);
+
+  // watch.cc
+  struct sight {
+    bool moving;    // some worker has started an item since the last look
+    bool stuck;     // some worker is in the same item as at the last look
+    bool relieved;  // something that waited behind a stuck worker was handed to others
+  };
+  sight look_at_workers(base::instant now) noexcept;
+  void keep_floor(base::instant now) noexcept;
+
+  static worker_pool& of(base::timer& t) noexcept { return *reinterpret_cast<worker_pool*>(t.cookie); }
+
+  // Constant after construction.
+  const pool_services services_;
+  const config config_;
+
+  alignas(base::cache_line) pool_word word_;  // read by every publisher
+
+  alignas(base::cache_line) base::push_stack<source> inbox_;
+  base::atomic<std::uint32_t> list_in_use_{0};  // sources_ is not empty; may be set too long, never too short
+
+  alignas(base::cache_line) mutable base::mutex sources_mu_{base::rank::sources};
+  base::list<source> sources_ WRING_GUARDED_BY(sources_mu_);
+
+  alignas(base::cache_line) mutable base::mutex idle_mu_{base::rank::idle};
+  base::list<worker> idle_ WRING_GUARDED_BY(idle_mu_);            // front: parked last (WQ-104)
+  unsigned idle_count_ WRING_GUARDED_BY(idle_mu_) = 0;
+  unsigned alive_ WRING_GUARDED_BY(idle_mu_) = 0;                 // threads, the one being created included
+  unsigned owed_ WRING_GUARDED_BY(idle_mu_) = 0;                  // claimed slots that wait for a worker
+  bool managing_ WRING_GUARDED_BY(idle_mu_) = false;              // somebody creates a worker
+  bool cooling_down_ WRING_GUARDED_BY(idle_mu_) = false;          // creation was refused, retry_timer_ is armed
+  bool retirement_armed_ WRING_GUARDED_BY(idle_mu_) = false;
+  bool stopping_ WRING_GUARDED_BY(idle_mu_) = false;
+  bool refusal_reported_ WRING_GUARDED_BY(idle_mu_) = false;
+  bool limit_reported_ WRING_GUARDED_BY(idle_mu_) = false;
+  base::atomic<std::uint32_t> idle_hint_{0};  // idle_count_, to be read without the lock
+
+  base::timer retry_timer_;
+  base::timer retire_timer_;
+
+  std::vector<base::atomic<worker*>> workers_;  // by index; written under idle_mu_
+
+  alignas(base::cache_line) base::atomic<std::uint32_t> watched_{0};
+  // The timekeeper only.
+  base::instant look_due_{};
+  std::uint64_t look_interval_ns_ = 0;
+  std::uint64_t progress_seen_ = 0;
+  base::instant progress_since_{};
+
+  // Statistics.
+  base::atomic<std::uint64_t> wakeups_{0};
+  base::atomic<std::uint64_t> created_{0};
+  base::atomic<std::uint64_t> retired_{0};
+  base::atomic<std::uint64_t> refused_{0};
+  base::atomic<std::uint64_t> limit_reached_{0};
+  base::atomic<std::uint64_t> stalls_{0};
+  base::atomic<std::uint32_t> alive_max_{0};
+  base::atomic<std::uint32_t> blocked_{0};
+  base::atomic<std::uint32_t> blocked_max_{0};
+};
+
+}  // namespace wring::sched

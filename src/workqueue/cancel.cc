@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// cancel: taking items back, and waiting for one item.
+//
+// An item that is pending is in a list of its queue, or in its timer, or on the way between two of these (a
+// few instructions of another thread, no user code): then the caller tries again.
+
+#include "workqueue/cancel.h"
+
+#include "workqueue/delayed.h"
+#include "workqueue/pool_workqueue.h"
+
+namespace wring::detail {
+
+namespace {
+
+// For loops that wait for another thread's next few instructions.
+class patience {
+ public:
+  void pause() noexcept {
+    if (tries_++ < 64) {
+      base::cpu_relax();
+    } else {
+      base::yield();  // it is off its CPU
+    }
+  }
+
+ private:
+  unsigned tries_ = 0;
+};
+
+// The queue that the item waits for in its timer, after taking it out of there; null: it is not in its timer.
+pool_workqueue* take_from_timer(base::timer* t) noexcept {
+  if (t == nullptr) return nullptr;
+  pool_workqueue* const q = delay_target(*t);
+  return q != nullptr && q->home().time().disarm(*t) ? q : nullptr;
+}
+
+sched::worker* last_worker(item& it) noexcept {
+  const std::uint64_t state = state_of(it).load(base::order::acquire);  // pairs with run()
+  pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));
+  if ((state & item_state::worker_mask) == 0 || q == nullptr) return nullptr;
+  const item_state::worker_number n = item_state::worker_of(state);
+  return q->home().pool(n.pool).at(n.worker);
+}
+
+}  // namespace
+
+bool steal(item& it, base::timer* t) noexcept {
+  for (patience p;; p.pause()) {
+    if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) return false;
+    if (take_from_timer(t) != nullptr) return true;
+    pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));  // pairs with submit()
+    if (q != nullptr && q->unlist(it)) return true;
+    base::sometimes("cancel met an item on its way");
+  }
+}
+
+bool cancel(item& it, base::timer* t) noexcept {
+  if (!steal(it, t)) return false;
+  state_of(it).fetch_and(~item_state::pending, base::order::release);  // pairs with queue()
+  return true;
+}
+
+bool wait_for_run(item& it) noexcept {
+  sched::worker* const w = last_worker(it);
+  if (w == nullptr) return false;
+  auto* const q = static_cast<pool_workqueue*>(w->serving.load(base::order::acquire));  // pairs with start_serving()
+  waiter end;
+  if (q == nullptr || !q->watch_run(*w, it, end)) return false;
+  wait_blocking(end);
+  return true;
+}
+
+bool is_running(item& it) noexcept {
+  sched::worker* const w = last_worker(it);
+  if (w == nullptr) return false;
+  auto* const q = static_cast<pool_workqueue*>(w->serving.load(base::order::acquire));  // pairs with start_serving()
+  return q != nullptr && q->runs_on(*w, it);
+}
+
+bool cancel_sync(item& it, base::timer* t) noexcept {
+  const auto state = state_of(it);
+  state.fetch_add(item_state::disabled_one, base::order::acq_rel);  // from here on no queue call succeeds
+  const bool was_pending = cancel(it, t);
+  wait_for_run(it);
+  state.fetch_sub(item_state::disabled_one, base::order::release);
+  return was_pending;
+}
+
+flush_result flush(item& it, base::timer* t) noexcept {
+  barrier_item barrier;
+  for (patience p;; p.pause()) {
+    if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) {
+      return wait_for_run(it) ? flush_result::waited : flush_result::idle;
+    }
+    if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
+      if (!target->submit(it)) {
+        state_of(it).fetch_and(~item_state::pending, base::order::release);
+        return flush_result::idle;
+      }
+    }
+    pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));
+    if (q == nullptr) continue;
+    const pool_workqueue::barrier_attempt attempt = q->place_barrier(it, barrier);
+    if (attempt.refused) {
+      q->misuse("flush of a pending item from a callback of its own queue, which runs one item at a time, would wait for itself");
+      return flush_result::refused;
+    }
+    if (attempt.placed) {
+      wait_blocking(barrier.end);
+      return flush_result::waited;
+    }
+  }
+}
+
+bool pool_workqueue::unlist(item& it) noexcept {
+  waiter_chain ended;
+  {
+    visit hold{*this};
+    drain_inbox();
+    const std::uint64_t place = place_of(it).load(base::order::relaxed);
+    if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return false;
+    const std::uint64_t state = state_of(it).fetch_and(~item_state::linked, base::order::relaxed);
+    const bool handed = (place & item_place::handed) != 0;
+    execution* const runner = runs(it, state);
+    item* following = (state & item_state::linked) != 0 ? item_list::next(it) : nullptr;
+    (handed ? runner->handed : run_).remove(it);
+    place_of(it).store(item_place::make(*this), base::order::release);
+    // Barriers wait for the run that is going on, if there is one, else for nothing any more (WQ-88). Those in
+    // a private list are there already.
+    if (following != nullptr && !handed) {
+      if (runner != nullptr) {
+        take_linked(following, run_, *runner);
+        hold.leave_message(*runner);
+      } else {
+        while (following != nullptr) {
+          auto& barrier = *static_cast<barrier_item*>(following);
+          const bool more = (state_of(barrier).load(base::order::relaxed) & item_state::linked) != 0;
+          following = more ? item_list::next(barrier) : nullptr;
+          run_.remove(barrier);
+          ended.add(barrier.end);
+        }
+      }
+    }
+  }
+  ended.complete_all();
+  return true;
+}
+
+}  // namespace wring::detail

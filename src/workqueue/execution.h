@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// execution: what a thread is inside of; waiter: who is told when something has finished.
+//
+// Each thread has a stack of frames, one per callback it is inside of (a worker's own, and children that
+// task_group::wait runs on the spot). An execution is the frame of a worker that serves a queue.
+// Locks: an execution is its queue's: everything but `outer` is read and written only by who holds the
+// queue (pool_workqueue.h), the owner's looks at its own `running` excepted.
+#pragma once
+
+#include "base/parker.h"
+#include "sched/worker.h"
+#include "workqueue/item.h"
+
+namespace wring::detail {
+
+// Lies on the stack of the one who waits.
+struct waiter {
+  base::completion done;
+  waiter* next = nullptr;
+};
+
+// Waiters to be told once no lock is held.
+class waiter_chain {
+ public:
+  void add(waiter& w) noexcept {
+    w.next = first_;
+    first_ = &w;
+  }
+  void add_all(waiter_chain& other) noexcept {
+    while (waiter* const w = other.first_) {
+      other.first_ = w->next;
+      add(*w);
+    }
+  }
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  void complete_all() noexcept {
+    while (waiter* const w = first_) {
+      first_ = w->next;  // before complete(): afterwards the waiter may be gone
+      w->done.complete();
+    }
+  }
+
+ private:
+  waiter* first_ = nullptr;
+};
+
+struct frame {
+  pool_workqueue* queue = nullptr;
+  item* running = nullptr;
+  bool one_shot = false;  // `running` is a closure
+  frame* outer = nullptr;
+
+  static frame* innermost() noexcept { return base::thread_slot<frame, frame>::get(); }
+  void enter() noexcept {
+    outer = innermost();
+    base::thread_slot<frame, frame>::get() = this;
+  }
+  void leave() noexcept { base::thread_slot<frame, frame>::get() = outer; }
+};
+
+// Is the calling thread inside a callback of this queue / of this item?
+bool inside(const pool_workqueue& q) noexcept;
+bool inside(const item& it) noexcept;
+
+struct execution : frame {
+  explicit execution(sched::worker& its_worker, pool_workqueue& its_queue) noexcept : worker{its_worker} {
+    queue = &its_queue;
+    enter();
+  }
+  ~execution() { leave(); }
+  execution(const execution&) = delete;
+  execution& operator=(const execution&) = delete;
+
+  sched::worker& worker;
+  unsigned colour = 0;        // the flush colour its item was started in
+  std::uint32_t messages = 0;  // visitors who left something here (bias.h)
+  item_list handed;           // to be run here next, in this order (WQ-61), barriers included
+  waiter_chain waiters;       // for the end of `running`
+};
+
+// Announces blocking, then waits.
+void wait_blocking(waiter& w) noexcept;
+
+}  // namespace wring::detail

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// flush: waiting for what is in a queue. Protocol and proof: README.md, 4.
+//
+// A flush puts a marker behind everything queued so far. Items start in queue order, so when the marker is
+// passed, everything before it has started; what of it still runs is counted in in_flight_[colour of the
+// marker] and in older colours, which complete first.
+
+#include "workqueue/pool_workqueue.h"
+
+namespace wring::detail {
+
+namespace {
+// A drain that needs so many rounds is told about, then after every hundredth up to the thousandth (WQ-90).
+constexpr bool worth_a_warning(unsigned rounds) noexcept {
+  return rounds == 10 || (rounds % 100 == 0 && rounds <= 1000);
+}
+}  // namespace
+
+void pool_workqueue::append_marker(flusher& f, waiter_chain& ended) noexcept {
+  f.colour = tail_colour_;
+  tail_colour_ = static_cast<std::uint8_t>((tail_colour_ + 1) % colours);
+  ++colours_used_;
+  if (run_.empty()) {
+    pass_marker(f, ended);
+  } else {
+    run_.push_back(f.marker);
+  }
+}
+
+// Everything before the marker has started.
+void pool_workqueue::pass_marker(flusher& f, waiter_chain& ended) noexcept {
+  colour_ = static_cast<std::uint8_t>((f.colour + 1) % colours);
+  f.next_flush = nullptr;
+  (passed_ != nullptr ? passed_last_->next_flush : passed_) = &f;
+  passed_last_ = &f;
+  flush_progress(ended);
+}
+
+// Completes the oldest flushes that nothing is in flight for, and gives their colours to who waits for one.
+void pool_workqueue::flush_progress(waiter_chain& ended) noexcept {
+  while (passed_ != nullptr && in_flight_[passed_->colour] == 0) {
+    flusher& f = *passed_;
+    passed_ = f.next_flush;
+    --colours_used_;
+    ended.add_all(f.followers);
+    ended.add(f);
+    if (flusher* const first = overflow_) {  // all who wait share the next colour (WQ-85)
+      overflow_ = nullptr;
+      while (flusher* const other = first->next_flush) {
+        first->next_flush = other->next_flush;
+        first->followers.add(*other);
+      }
+      drain_inbox();
+      append_marker(*first, ended);
+    }
+  }
+}
+
+bool pool_workqueue::flush() noexcept {
+  if (inside(*this)) {
+    misuse("flush() of a queue from a callback of the same queue would wait for itself");
+    return false;
+  }
+  flusher f;
+  waiter_chain ended;
+  {
+    const visit hold{*this};
+    if (idle()) return true;
+    drain_inbox();
+    item* const last = run_.back();
+    if (last != nullptr && (state_of(*last).load(base::order::relaxed) & item_state::marker) != 0) {
+      static_cast<flusher::marker_item*>(last)->flush->followers.add(f);  // nothing came since: share its colour
+    } else if (colours_used_ == colours - 1) {
+      base::sometimes("flush waits for a colour");
+      f.next_flush = overflow_;
+      overflow_ = &f;
+    } else {
+      append_marker(f, ended);
+    }
+  }
+  ended.complete_all();
+  wait_blocking(f);
+  return true;
+}
+
+bool pool_workqueue::drain() noexcept {
+  if (inside(*this)) {
+    misuse("drain() of a queue from a callback of the same queue would wait for itself");
+    return false;
+  }
+  {
+    const visit hold{*this};
+    ++draining_;
+    word_.fetch_or(closed, base::order::acq_rel);
+  }
+  for (unsigned rounds = 1;; ++rounds) {
+    flush();
+    {
+      const visit hold{*this};
+      if (idle()) {
+        if (--draining_ == 0 && !destroying_) word_.fetch_and(~closed, base::order::acq_rel);
+        return true;
+      }
+    }
+    if (worth_a_warning(rounds)) {
+      core_->report().warn("draining queue '" + name() + "' has taken " + std::to_string(rounds) +
+                           " rounds: its items keep queueing others");
+    }
+  }
+}
+
+pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_item& barrier) noexcept {
+  const visit hold{*this};
+  drain_inbox();
+  const auto state = state_of(it);
+  const std::uint64_t place = place_of(it).load(base::order::relaxed);
+  if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return {false, false};
+  if (max_active_ == 1 && inside(*this)) return {false, true};
+  const std::uint64_t before = state.fetch_or(item_state::linked, base::order::relaxed);
+  state_of(barrier).fetch_or(before & item_state::linked, base::order::relaxed);
+  item_list& list = (place & item_place::handed) != 0 ? runs(it, before)->handed : run_;
+  list.insert_after(it, barrier);
+  return {true, false};
+}
+
+bool pool_workqueue::runs_on(sched::worker& w, const item& it) noexcept {
+  const visit hold{*this};
+  return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->running == &it;
+}
+
+bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) noexcept {
+  visit hold{*this};
+  if (w.serving.load(base::order::relaxed) != this) return false;
+  auto& x = *static_cast<execution*>(w.frame);
+  if (x.running != &it) return false;
+  x.waiters.add(end);
+  hold.leave_message(x);
+  return true;
+}
+
+}  // namespace wring::detail

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// future: the waiting half; the rest are templates.
+
+#include <wring/future.h>
+
+#include "base/parker.h"
+
+#include <wring/blocking.h>
+
+namespace wring::detail {
+
+namespace {
+using event = base::basic_completion<base::atomic_ref<std::uint32_t>>;
+event of(std::uint32_t& word) noexcept { return event{base::atomic_ref<std::uint32_t>{word}}; }
+}  // namespace
+
+void once_event::set() noexcept { of(word_).complete(); }
+
+void once_event::wait() noexcept {
+  if (is_set()) return;
+  const blocking_scope scope;
+  of(word_).wait();
+}
+
+bool once_event::wait_for(std::chrono::nanoseconds timeout) noexcept {
+  if (is_set()) return true;
+  const blocking_scope scope;
+  return of(word_).wait(base::clock::now() + timeout);
+}
+
+bool once_event::is_set() const noexcept { return of(const_cast<std::uint32_t&>(word_)).completed(); }
+
+}  // namespace wring::detail

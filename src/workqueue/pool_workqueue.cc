@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "workqueue/pool_workqueue.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+namespace wring::detail {
+
+namespace {
+
+// Items below half a microsecond are run by one leader, which is faster than sharing them; from one and a
+// half on, each is taken on its own. Between the two nothing changes.
+constexpr std::uint64_t short_item_ns = 500;
+constexpr std::uint64_t long_item_ns = 1'500;
+// After so many items a leader looks whether somebody else waits for a worker.
+constexpr unsigned items_per_turn = 64;
+
+std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
+  static const std::uint64_t per_us = base::clock::ticks_per_us();
+  return ns * per_us / 1'000;
+}
+
+}  // namespace
+
+// ---- publishing -------------------------------------------------------------------------------------------
+
+bool pool_workqueue::submit(item& it) noexcept {
+  sched::worker_pool* const pool = pool_;  // before the item is published: then the queue may end at any time
+  const bool has_leader = short_items_.load(base::order::relaxed);
+  place_of(it).store(item_place::make(*this), base::order::relaxed);
+  std::uint64_t w = word_.load(base::order::relaxed);
+  std::uint64_t desired = 0;
+  do {
+    if ((w & closed) != 0 && !chained_or_reject()) return false;
+    it.next = head_of(w);
+    desired = reinterpret_cast<std::uintptr_t>(&it) | (w & word_flags);
+    if ((w & (scheduled | full)) == 0) desired |= scheduled;
+  } while (!word_.compare_exchange_weak(w, desired, base::order::seq_cst, base::order::relaxed));  // with drain_inbox()
+  if ((w & (scheduled | full)) == 0) {
+    pool->offer(*this);
+  } else if (has_leader && !pool->watched()) {
+    pool->watch();  // it may be stuck in an item that is not short
+  }
+  return true;
+}
+
+bool pool_workqueue::chained_or_reject() noexcept {
+  if (inside(*this)) return true;
+  rejected_.fetch_add(1, base::order::relaxed);
+  if (!rejection_reported_.exchange(true, base::order::relaxed)) {
+    core_->report().warn("an item was queued on '" + name() +
+                         "' while it is being drained or destroyed; refused (reported once for this queue)");
+  }
+  return false;
+}
+
+// ---- what the holder does ---------------------------------------------------------------------------------
+
+void pool_workqueue::drain_inbox() noexcept {
+  if (head_of(word_.load(base::order::relaxed)) == nullptr) return;
+  item* it = head_of(word_.fetch_and(word_flags, base::order::acq_rel));  // pairs with submit()
+  if (it == nullptr) return;
+  item* const last = it;  // newest first
+  item* first = nullptr;
+  const std::uint64_t place = item_place::make(*this, item_place::listed, tail_colour_);
+  while (it != nullptr) {
+    item* const older = it->next;
+    it->next = first;
+    if (first != nullptr) first->prev = it;
+    place_of(*it).store(place, base::order::relaxed);
+    first = it;
+    it = older;
+  }
+  run_.append_chain(*first, *last);
+}
+
+// Who runs `it` on this queue at the moment, going by the worker that its state names.
+execution* pool_workqueue::runs(const item& it, std::uint64_t state) noexcept {
+  if ((state & item_state::worker_mask) == 0) return nullptr;
+  const item_state::worker_number n = item_state::worker_of(state);
+  if (n.pool != pool_->index()) return nullptr;
+  sched::worker* const w = pool_->at(n.worker);
+  if (w == nullptr || w->serving.load(base::order::relaxed) != this) return nullptr;
+  auto* const x = static_cast<execution*>(w->frame);
+  return x->running == &it ? x : nullptr;
+}
+
+// `first` followed an item that went to x: the barriers that belong to it follow.
+void pool_workqueue::take_linked(item* first, item_list& from, execution& x) noexcept {
+  while (first != nullptr) {
+    item* const following = item_list::next(*first);
+    const bool more = (state_of(*first).load(base::order::relaxed) & item_state::linked) != 0;
+    from.remove(*first);
+    x.handed.push_back(*first);
+    if (!more) return;
+    first = following;
+  }
+}
+
+void pool_workqueue::begin(execution& x, item& it) noexcept {
+  place_of(it).store(item_place::make(*this), base::order::relaxed);
+  x.running = &it;
+  x.one_shot = (state_of(it).load(base::order::relaxed) & item_state::one_shot) != 0;
+  // One writer; others read it to see progress.
+  x.worker.items_started.store(x.worker.items_started.load(base::order::relaxed) + 1, base::order::relaxed);
+}
+
+// The run of x has ended. What x was handed comes before all else; null: nothing.
+item* pool_workqueue::next_handed(execution& x, waiter_chain& ended) noexcept {
+  ended.add_all(x.waiters);
+  x.running = nullptr;
+  while (item* const it = x.handed.pop_front()) {
+    if ((state_of(*it).load(base::order::relaxed) & item_state::barrier) != 0) {
+      ended.add(static_cast<barrier_item*>(it)->end);
+      continue;
+    }
+    begin(x, *it);
+    return it;
+  }
+  return nullptr;
+}
+
+// For the owner of `scheduled`: the item that x runs next; null: none.
+item* pool_workqueue::next_item(execution& x, waiter_chain& ended) noexcept {
+  if (item* const it = next_handed(x, ended)) return it;
+  for (;;) {
+    item* it = run_.pop_front();
+    if (it == nullptr) {
+      drain_inbox();
+      it = run_.pop_front();
+      if (it == nullptr) return nullptr;
+    }
+    const std::uint64_t state = state_of(*it).load(base::order::relaxed);
+    if ((state & (item_state::barrier | item_state::marker)) != 0) [[unlikely]] {
+      if ((state & item_state::barrier) != 0) {
+        ended.add(static_cast<barrier_item*>(it)->end);
+      } else {
+        pass_marker(*static_cast<flusher::marker_item*>(it)->flush, ended);
+      }
+      continue;
+    }
+    // Still running elsewhere: it goes to that worker, which runs it next (WQ-61).
+    if (active_ > 1 && (state & item_state::one_shot) == 0) {
+      execution* const other = runs(*it, state);
+      if (other != nullptr && other != &x) {
+        base::sometimes("item handed to the worker that runs it");
+        item* const following = run_.front();
+        place_of(*it).store(item_place::make(*this, item_place::listed | item_place::handed), base::order::relaxed);
+        other->handed.push_back(*it);
+        if ((state & item_state::linked) != 0) take_linked(following, run_, *other);
+        continue;
+      }
+    }
+    if ((state & item_state::linked) != 0) take_linked(run_.front(), run_, x);
+    if (x.colour != colour_) {
+      --in_flight_[x.colour];
+      x.colour = colour_;
+      ++in_flight_[x.colour];
+      flush_progress(ended);
+    }
+    begin(x, *it);
+    return it;
+  }
+}
+
+void pool_workqueue::start_serving(execution& x) noexcept {
+  ++active_;
+  x.colour = colour_;
+  ++in_flight_[x.colour];
+  x.worker.frame = &x;
+  x.worker.serving.store(this, base::order::release);  // pairs with the timekeeper's look, and watch_run()
+}
+
+void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
+  --active_;
+  --in_flight_[x.colour];
+  x.worker.serving.store(nullptr, base::order::release);
+  x.worker.frame = nullptr;
+  flush_progress(ended);
+}
+
+// The caller owns `scheduled` and does not serve any more. True: it must offer the queue to the pool.
+bool pool_workqueue::settle() noexcept {
+  if (active_ >= max_active_) {
+    full_ = true;
+    word_.fetch_xor(scheduled | full, base::order::acq_rel);
+    return false;
+  }
+  std::uint64_t w = word_.load(base::order::relaxed);
+  for (;;) {
+    if (!run_.empty() || head_of(w) != nullptr) return true;
+    if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::acq_rel, base::order::relaxed)) return false;
+    base::cpu_relax();
+  }
+}
+
+// A slot of max_active has become free. True: the caller must offer the queue to the pool.
+bool pool_workqueue::reopen() noexcept {
+  if (!full_ || active_ >= max_active_) return false;
+  full_ = false;
+  std::uint64_t w = word_.load(base::order::relaxed);
+  for (;;) {
+    const bool waiting = !run_.empty() || head_of(w) != nullptr;
+    if (word_.compare_exchange_weak(w, (w & ~full) | (waiting ? scheduled : 0), base::order::acq_rel,
+                                    base::order::relaxed)) {
+      return waiting;
+    }
+    base::cpu_relax();
+  }
+}
+
+void pool_workqueue::take_average(std::uint64_t ticks, std::uint64_t items) noexcept {
+  average_ticks_ = (average_ticks_ * 3 + ticks / items) / 4;
+  if (average_ticks_ < ticks_of_ns(short_item_ns)) {
+    if (!unmanaged_) short_items_.store(true, base::order::relaxed);
+  } else if (average_ticks_ > ticks_of_ns(long_item_ns)) {
+    short_items_.store(false, base::order::relaxed);
+  }
+}
+
+bool pool_workqueue::idle() const noexcept {
+  return active_ == 0 && run_.empty() && passed_ == nullptr && head_of(word_.load(base::order::acquire)) == nullptr;
+}
+
+// ---- running ----------------------------------------------------------------------------------------------
+
+void pool_workqueue::call(item& it, item::entry_point entry) noexcept {
+  try {
+    entry(it, item_op::run);
+  } catch (const std::exception& e) {
+    on_callback_exception(e.what());
+  } catch (...) {
+    on_callback_exception("something that is no std::exception");
+  }
+}
+
+// In the handler of an exception that a callback let out.
+void pool_workqueue::on_callback_exception(const char* what) noexcept {
+  if (on_exception_ == wring::on_exception::terminate) {
+    std::fprintf(stderr, "wring: a callback of queue '%s' ended with an exception: %s\n", name_, what);
+    std::terminate();
+  }
+  exceptions_.fetch_add(1, base::order::relaxed);
+  if (on_error_ != nullptr) {
+    on_error_(std::current_exception(), error_context_);
+  } else {
+    core_->report().warn("a callback of queue '" + name() + "' ended with an exception: " + what);
+  }
+}
+
+void pool_workqueue::run(execution& x, item& it) noexcept {
+  const item::entry_point entry = it.entry;
+  const auto state = state_of(it);
+  const std::uint64_t seen = state.load(base::order::relaxed);
+  if ((seen & item_state::one_shot) == 0) {
+    // Our last write to the item (WQ-62, WQ-63). An addition, because cancellers count `disabled` at the same
+    // time; the bits below are ours as long as `pending` is set. acq_rel: pairs with queue(), WQ-64.
+    constexpr std::uint64_t ours = item_state::pending | item_state::linked | item_state::worker_mask;
+    const std::uint64_t off_queue = item_state::worker_bits(pool_->index(), x.worker.index);
+    state.fetch_add(off_queue - (seen & ours), base::order::acq_rel);
+  }
+  call(it, entry);
+  if (x.worker.described) x.worker.forget_description();
+}
+
+void pool_workqueue::serve(sched::worker& w) {
+  execution x{w, *this};
+  waiter_chain ended;
+  bool offer = false;
+  bool leading = false;
+  item* it = nullptr;
+  {
+    const visit hold{*this};
+    if (active_ >= max_active_) {
+      offer = settle();
+    } else {
+      start_serving(x);
+      it = next_item(x, ended);
+      if (it == nullptr) {
+        stop_serving(x, ended);
+        offer = settle();
+      } else if (leads()) {
+        leader_.store(&w, base::order::relaxed);
+        leading = true;
+      } else {
+        offer = settle();
+      }
+    }
+  }
+  ended.complete_all();
+  if (offer) pool_->offer(*this);
+  if (it == nullptr) return;
+  if (leading) {
+    lead(x, it);
+  } else {
+    const std::uint64_t start = base::clock::ticks();
+    run(x, *it);
+    finish(x, base::clock::ticks() - start);
+  }
+}
+
+// Runs items until there are none, others wait, or somebody took the lead away.
+void pool_workqueue::lead(execution& x, item* it) noexcept {
+  std::uint64_t start = base::clock::ticks();
+  for (unsigned items = 1;; ++items) {
+    run(x, *it);
+    waiter_chain ended;
+    const bool turn_over = items % items_per_turn == 0 && (pool_->more() || pool_->counts().awake > pool_->target() + 1);
+    if (x.worker.bias.enter()) {
+      it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
+      const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
+      x.worker.bias.leave();
+      ended.complete_all();
+      if (offer) pool_->offer(*this);
+    } else {
+      bool offer = false;
+      bool rejoin = false;
+      {
+        const visit hold{*this};
+        x.worker.bias.acknowledge(x.messages);
+        x.messages = 0;
+        if (leader_.load(base::order::relaxed) != &x.worker) {  // taken away: one execution among others now
+          started_.fetch_add(items - 1, base::order::relaxed);
+          break;
+        }
+        rejoin = x.worker.out_of_count.load(base::order::relaxed);
+        x.worker.out_of_count.store(false, base::order::relaxed);
+        it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
+        offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
+      }
+      if (rejoin) pool_->joined_count();
+      ended.complete_all();
+      if (offer) pool_->offer(*this);
+    }
+    if (it == nullptr) return;
+  }
+  finish(x, 0);
+}
+
+// The leader's last act in its section or under the lock; until then nobody else serves the queue as leader.
+bool pool_workqueue::resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items) noexcept {
+  started_.fetch_add(items, base::order::relaxed);
+  ended.add_all(x.waiters);
+  x.running = nullptr;
+  take_average(ticks, items);
+  stop_serving(x, ended);
+  const bool offer = settle();
+  leader_.store(nullptr, base::order::release);  // pairs with visit
+  return offer;
+}
+
+// One item has ended that was not run as leader (any more).
+void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
+  for (;;) {
+    waiter_chain ended;
+    item* it = nullptr;
+    bool offer = false;
+    bool rejoin = false;
+    {
+      const visit hold{*this};
+      if (x.messages != 0) {
+        x.worker.bias.acknowledge(x.messages);
+        x.messages = 0;
+      }
+      rejoin = x.worker.out_of_count.load(base::order::relaxed);
+      if (rejoin) x.worker.out_of_count.store(false, base::order::relaxed);
+      if (ticks != 0) take_average(ticks, 1);
+      started_.fetch_add(1, base::order::relaxed);
+      it = next_handed(x, ended);
+      if (it == nullptr) {
+        stop_serving(x, ended);
+        offer = reopen();
+      }
+    }
+    if (rejoin) pool_->joined_count();
+    ended.complete_all();
+    if (offer) pool_->offer(*this);
+    if (it == nullptr) return;
+    run(x, *it);
+    ticks = 0;
+  }
+}
+
+// ---- on behalf of the pool --------------------------------------------------------------------------------
+
+bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
+  bool offer = false;
+  {
+    visit hold{*this};
+    if (w.serving.load(base::order::relaxed) != this) return false;
+    if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
+    if (w.out_of_count.load(base::order::relaxed)) return false;
+    w.out_of_count.store(true, base::order::relaxed);
+    auto& x = *static_cast<execution*>(w.frame);
+    hold.leave_message(x);
+    // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
+    if (leader_.load(base::order::relaxed) == &w && max_active_ > 1) {
+      base::sometimes("leader blocked and gave its queue back");
+      leader_.store(nullptr, base::order::relaxed);
+      if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
+    }
+  }
+  if (offer) pool_->offer(*this);
+  pool_->left_count();
+  return true;
+}
+
+void pool_workqueue::join_count(sched::worker& w) {
+  {
+    const visit hold{*this};
+    if (!w.out_of_count.load(base::order::relaxed)) return;
+    w.out_of_count.store(false, base::order::relaxed);
+  }
+  pool_->joined_count();
+}
+
+bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
+  bool offer = false;
+  {
+    visit hold{*this};
+    if (w.serving.load(base::order::relaxed) != this || w.items_started.load(base::order::relaxed) != seq) return false;
+    if (leader_.load(base::order::relaxed) != &w || max_active_ == 1) return false;
+    if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
+    hold.leave_message(*static_cast<execution*>(w.frame));
+    leader_.store(nullptr, base::order::relaxed);
+    short_items_.store(false, base::order::relaxed);
+    average_ticks_ = ticks_of_ns(long_item_ns);
+    offer = settle();
+  }
+  if (offer) pool_->offer(*this);
+  return offer;
+}
+
+// ---- one life ---------------------------------------------------------------------------------------------
+
+void pool_workqueue::open(core& where, const workqueue_options& options) {
+  const std::uint64_t average = ticks_of_ns(long_item_ns);
+  const visit hold{*this};
+  core_ = &where;
+  unmanaged_ = options.unmanaged;
+  pool_ = unmanaged_ ? &where.unmanaged_pool() : &where.managed_pool();
+  on_exception_ = options.on_exception;
+  on_error_ = options.on_error;
+  error_context_ = options.error_context;
+  const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
+  std::memcpy(name_, options.name.data(), length);
+  name_[length] = '\0';
+  const unsigned asked = options.max_active == 0 ? max_active_default : options.max_active;
+  max_active_ = options.ordered ? 1 : std::clamp(asked, 1u, max_active_most);
+  draining_ = 0;
+  destroying_ = false;
+  average_ticks_ = average;
+  short_items_.store(false, base::order::relaxed);
+  rejection_reported_.store(false, base::order::relaxed);
+  started_.store(0, base::order::relaxed);
+  exceptions_.store(0, base::order::relaxed);
+  rejected_.store(0, base::order::relaxed);
+  generation_.fetch_add(1, base::order::acq_rel);
+  word_.store(0, base::order::release);
+}
+
+void pool_workqueue::close() noexcept {
+  {
+    const visit hold{*this};
+    destroying_ = true;
+    word_.fetch_or(closed, base::order::acq_rel);
+  }
+  drain();
+  // Cancelled items may have left the queue scheduled with nothing to start: on the pool's list, or with a
+  // worker that is about to find out. The latter is a matter of a few instructions without user code.
+  for (unsigned tries = 0;; ++tries) {
+    {
+      const visit hold{*this};
+      if ((word_.load(base::order::relaxed) & (scheduled | full)) == 0 && idle()) break;
+      if (pool_->withdraw(*this) && !settle()) break;
+    }
+    if (tries < 100) {
+      base::cpu_relax();
+    } else {
+      base::yield();
+    }
+  }
+  generation_.fetch_add(1, base::order::acq_rel);
+}
+
+std::string pool_workqueue::name() const {
+  const base::lock_guard lock{mu_};  // a stale pointer may find the next life beginning
+  return name_;
+}
+
+void pool_workqueue::misuse(const char* what, const std::string& with) {
+  core_->report().misuse(std::string{what} + " (queue '" + name() + "'" + (with.empty() ? "" : ", " + with) + ")");
+}
+
+workqueue_stats pool_workqueue::stats() {
+  const visit hold{*this};
+  return {.name = name_,
+          .max_active = max_active_,
+          .active = active_,
+          .congested = active_ >= max_active_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
+          .items_started = started_.load(base::order::relaxed),
+          .exceptions = exceptions_.load(base::order::relaxed),
+          .rejected = rejected_.load(base::order::relaxed)};
+}
+
+}  // namespace wring::detail

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// pool_workqueue: the join of one queue and one pool (WQ-6): items, who may start them, and who waits.
+//
+// Publishing is one compare-and-swap on `word_`. Everything else belongs to whoever *holds* the queue:
+//   - the leader, a worker that runs the items of the queue one after another, inside its bias (bias.h);
+//   - anybody else through `visit`, which locks mu_ and keeps the leader out of its bias.
+// word_: address of the newest item of the inbox in the upper bits, and
+//   scheduled : 1   a worker serves the queue, or it is on the pool's list, or on its way there. Exact.
+//   full      : 1   max_active workers are inside items; the next to finish schedules. Exact, never
+//                   together with `scheduled`.
+//   closed    : 1   drained or destroyed: only chained items may enter (WQ-46)
+// Invariant (I1): inbox or run_ not empty implies scheduled or full.
+//
+// Memory is type-stable: a stale pointer may always be visited; `generation` tells the lives apart.
+// Threads: any. Locks: mu_ (rank queue). States, protocols and proofs: README.md.
+#pragma once
+
+#include "base/list.h"
+#include "base/mutex.h"
+#include "sched/core.h"
+#include "sched/source.h"
+#include "workqueue/execution.h"
+#include "workqueue/item.h"
+
+#include <wring/stats.h>
+#include <wring/workqueue.h>
+
+#include <array>
+#include <string>
+
+
+namespace wring::detail {
+
+// A flush of a queue that is under way: the marker ends the colour it waits for (WQ-85).
+struct flusher : waiter {
+  flusher() noexcept {
+    marker.flush = this;
+    state_of(marker).init(item_state::marker);
+  }
+  struct marker_item : item {
+    flusher* flush = nullptr;
+  } marker;
+  unsigned colour = 0;
+  waiter_chain followers;          // flushers that share this colour
+  flusher* next_flush = nullptr;   // in passed_ or overflow_
+};
+
+struct barrier_item : item {
+  barrier_item() noexcept { state_of(*this).init(item_state::barrier); }
+  waiter end;
+};
+
+class alignas(base::cache_line) pool_workqueue : public sched::source {
+ public:
+  static constexpr unsigned colours = 16;
+  static constexpr unsigned max_active_most = 2048;
+  static constexpr unsigned max_active_default = 1024;
+
+  // One life of the object, from the registry; nobody else knows it yet, or knows it only as a stale pointer.
+  void open(core& where, const workqueue_options& options);
+  // Refuses outside items, waits until all is done and nobody serves the queue any more.
+  void close() noexcept;
+
+  // ---- items (queue.cc) ----
+  // The caller owns the item's `pending` (or it is one_shot). False: refused, the item is still the caller's.
+  bool submit(item& it) noexcept;
+  // Takes the item from this queue if it is in one of its lists; `pending` is then the caller's.
+  bool unlist(item& it) noexcept;
+
+  // ---- waiting (flush.cc) ----
+  bool flush() noexcept;
+  bool drain() noexcept;
+  // Puts a barrier behind the item if it is in a list here. `decided` false: it is not.
+  struct barrier_attempt {
+    bool placed;
+    bool refused;  // it could only deadlock
+  };
+  barrier_attempt place_barrier(item& it, barrier_item& barrier) noexcept;
+  // Tells `end` when the run of `it` by `w` is over; false: w does not run it here.
+  bool watch_run(sched::worker& w, const item& it, waiter& end) noexcept;
+  [[nodiscard]] bool runs_on(sched::worker& w, const item& it) noexcept;
+
+  // ---- task groups (task_group.cc) ----
+  // The newest unstarted child of the group, taken off the queue and counted as in progress; null: none, or it
+  // must not be run by the caller.
+  struct helping {
+    item* it = nullptr;
+    unsigned colour = 0;
+    bool own_slot = false;  // helping took a slot of max_active
+  };
+  helping take_child(const task_group& group) noexcept;
+  void child_done(const helping& h) noexcept;
+  // The caller is inside the only item that may be in progress: nobody else can run a child.
+  [[nodiscard]] bool only_helping_helps() const noexcept { return max_active_ == 1 && inside(*this); }
+
+  // ---- sched::source ----
+  void serve(sched::worker& w) override;
+  bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
+  void join_count(sched::worker& w) override;
+  bool relieve(sched::worker& w, std::uint64_t seq) override;
+  [[nodiscard]] std::string name() const override;
+
+  // ---- looking ----
+  [[nodiscard]] bool accepts() noexcept {
+    return (word_.load(base::order::relaxed) & closed) == 0 || chained_or_reject();
+  }
+  [[nodiscard]] core& home() const noexcept { return *core_; }
+  [[nodiscard]] sched::worker_pool& pool() const noexcept { return *pool_; }
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::acquire); }
+  [[nodiscard]] workqueue_stats stats();
+  void audit();
+  void describe(base::writer& w);
+  void misuse(const char* what, const std::string& with = {});
+  // Runs the callback of an item under this queue's policy for exceptions.
+  void call(item& it, item::entry_point entry) noexcept;
+
+  pool_workqueue* next_open = nullptr;  // in the registry's list; guarded by its lock
+  pool_workqueue* prev_open = nullptr;
+
+ private:
+  friend class visit;
+
+  static constexpr std::uint64_t scheduled = 1;
+  static constexpr std::uint64_t full = 2;
+  static constexpr std::uint64_t closed = 4;
+  static constexpr std::uint64_t word_flags = 7;
+  static item* head_of(std::uint64_t w) noexcept { return reinterpret_cast<item*>(w & ~word_flags); }
+
+  // Everything from here on needs the queue held.
+  void drain_inbox() noexcept;
+  void begin(execution& x, item& it) noexcept;
+  item* next_handed(execution& x, waiter_chain& ended) noexcept;
+  item* next_item(execution& x, waiter_chain& ended) noexcept;
+  execution* runs(const item& it, std::uint64_t state) noexcept;
+  void take_linked(item* first, item_list& from, execution& x) noexcept;
+  void start_serving(execution& x) noexcept;
+  void stop_serving(execution& x, waiter_chain& ended) noexcept;
+  [[nodiscard]] bool settle() noexcept;
+  [[nodiscard]] bool reopen() noexcept;
+  void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
+  [[nodiscard]] bool leads() const noexcept { return max_active_ == 1 || short_items_.load(base::order::relaxed); }
+  void append_marker(flusher& f, waiter_chain& ended) noexcept;
+  void pass_marker(flusher& f, waiter_chain& ended) noexcept;
+  void flush_progress(waiter_chain& ended) noexcept;
+  [[nodiscard]] bool idle() const noexcept;
+
+  // Without holding it.
+  void run(execution& x, item& it) noexcept;
+  void lead(execution& x, item* it) noexcept;
+  bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items) noexcept;  // held
+  void finish(execution& x, std::uint64_t ticks) noexcept;
+  void on_callback_exception(const char* what) noexcept;
+  [[nodiscard]] bool chained_or_reject() noexcept;
+
+  // Line 0: publishers and takers.
+  base::atomic<std::uint64_t> word_{closed};
+  sched::worker_pool* pool_ = nullptr;            // constant during a life
+  core* core_ = nullptr;                          // constant for ever
+  base::atomic<bool> short_items_{false};         // a hint: items are so short that one leader is fastest
+  bool unmanaged_ = false;                        // constant during a life, as the next four
+  wring::on_exception on_exception_{};
+  unsigned max_active_ = 1;
+  error_handler on_error_ = nullptr;
+  void* error_context_ = nullptr;
+
+  // Line 1: who holds the queue.
+  alignas(base::cache_line) mutable base::mutex mu_{base::rank::queue};
+  base::atomic<sched::worker*> leader_{nullptr};  // set with mu_ held; cleared by the leader or a visitor
+  item_list run_;                                  // the order in which items start (WQ-66)
+  unsigned active_ = 0;                            // workers inside items, helpers with a slot included
+  bool full_ = false;                              // mirrors word_'s bit
+  std::uint8_t colour_ = 0;                        // of the item at the head of run_
+  std::uint8_t tail_colour_ = 0;                   // of the next item to join run_
+  std::uint8_t colours_used_ = 0;                  // markers in run_ or passed_
+  std::uint64_t average_ticks_ = 0;                // of an item, exponentially weighted
+
+  // Line 2: flushes and the rest.
+  std::array<std::uint16_t, colours> in_flight_{};  // executions and helpers per colour
+  flusher* passed_ = nullptr;                       // markers passed, oldest first; wait for in_flight_
+  flusher* passed_last_ = nullptr;
+  flusher* overflow_ = nullptr;                     // wait for a colour
+  unsigned draining_ = 0;
+  bool destroying_ = false;
+  base::atomic<bool> rejection_reported_{false};
+  base::atomic<std::uint64_t> generation_{0};
+  base::atomic<std::uint64_t> started_{0};
+  base::atomic<std::uint64_t> exceptions_{0};
+  base::atomic<std::uint64_t> rejected_{0};
+  char name_[32] = {};
+};
+
+// Holds a queue on behalf of a thread that does not lead it (or of its leader, outside its bias).
+class visit {
+ public:
+  explicit visit(pool_workqueue& q) noexcept : queue_{q} {
+    q.mu_.lock();
+    sched::worker* const leader = q.leader_.load(base::order::acquire);  // pairs with the leader's resignation
+    if (leader == nullptr || leader == sched::worker::current()) return;
+    leader->bias.exclude();
+    if (q.leader_.load(base::order::acquire) == leader) {
+      excluded_ = leader;
+    } else {
+      leader->bias.readmit();  // it resigned in the section we waited for
+    }
+  }
+  ~visit() {
+    if (excluded_ != nullptr) excluded_->bias.readmit();
+    queue_.mu_.unlock();
+  }
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+
+  // If the owner of `x` leads the queue, it will come here before it takes another item.
+  void leave_message(execution& x) noexcept {
+    if (queue_.leader_.load(base::order::relaxed) != &x.worker) return;  // it comes here anyway
+    ++x.messages;
+    if (excluded_ == &x.worker) {
+      excluded_ = nullptr;  // stays counted as a visitor until the owner acknowledges
+    } else {
+      x.worker.bias.knock();
+    }
+  }
+
+ private:
+  pool_workqueue& queue_;
+  sched::worker* excluded_ = nullptr;
+};
+
+}  // namespace wring::detail

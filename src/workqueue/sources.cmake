@@ -1,0 +1,13 @@
+# workqueue: items and the queues they wait in.
+set(WRING_WORKQUEUE_SOURCES
+    workqueue/audit.cc
+    workqueue/cancel.cc
+    workqueue/delayed.cc
+    workqueue/execution.cc
+    workqueue/flush.cc
+    workqueue/future.cc
+    workqueue/pool_workqueue.cc
+    workqueue/registry.cc
+    workqueue/task_group.cc
+    workqueue/work.cc
+    workqueue/workqueue.cc)
