@@ -66,6 +66,9 @@ class WRING_EXPORT task_group {
   bool start(detail::child& child) noexcept;
   void finish(std::exception_ptr error) noexcept;  // a child has ended
   void wait_for_children() noexcept;
+  void run_children() noexcept;
+  void sleep() noexcept;
+  [[nodiscard]] bool has_children() const noexcept;
 
   workqueue* queue_;
   alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bit

@@ -47,10 +47,15 @@ class small_callable {
   template <class F>
   static constexpr bool fits = sizeof(F) <= capacity && alignof(F) <= 8 && std::is_nothrow_move_constructible_v<F>;
 
+  // Such a callable is not stored but made anew at each call, which keeps the constructor constant-evaluable.
+  template <class F>
+  static constexpr bool stateless = std::is_empty_v<F> && std::is_trivially_default_constructible_v<F> &&
+                                    std::is_trivially_destructible_v<F>;
+
   template <class F>
   constexpr explicit small_callable(F f) noexcept {
-    if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
-      pointer_ = nullptr;  // remade at the call; keeps the whole constructor constant-evaluable
+    if constexpr (stateless<F>) {
+      pointer_ = nullptr;
     } else if constexpr (std::is_same_v<F, void (*)()>) {
       bare_ = f;
     } else if constexpr (std::is_same_v<F, void (*)(work&)>) {
@@ -62,7 +67,7 @@ class small_callable {
 
   template <class F>
   void call(work& self) {
-    if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
+    if constexpr (stateless<F>) {
       F f;
       invoke(f, self);
     } else {
@@ -119,6 +124,8 @@ using stored_callable = std::decay_t<F>;
 //
 // A `work` is a member, declared last, or a static (constinit) or local object; not a base class. Its
 // destructor cancels it and waits for a running callback to end, except inside that callback.
+// An item must be destroyed before the runtime of the queue it was on last (never a concern with the default
+// runtime, which lives as long as the process).
 class WRING_EXPORT work final : private detail::item {
  public:
   // `callback` is called as callback(work&) or callback(); at most 24 bytes, nothrow movable.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/check.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include "base/sync.h"
 
 namespace wring::base {
 
@@ -19,10 +18,7 @@ void check_failed(const char* file, int line, const char* expression, const char
   writer w;
   w.put("wring: check failed: ", expression, " at ", file, ":", line, "\n");
   if (!values.empty()) w.put("wring:   ", names, " = ", values, "\n");
-  // One call, so that two failing threads do not mix their lines.
-  std::fwrite(w.text().data(), 1, w.text().size(), stderr);
-  std::fflush(stderr);
-  std::abort();
+  fail(std::move(w).take().c_str());
 }
 
 }  // namespace detail

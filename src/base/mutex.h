@@ -100,7 +100,8 @@ class WRING_CAPABILITY("mutex") mutex {
  private:
   void check_rank() const noexcept {
 #ifdef WRING_RANK_CHECKS
-    WRING_CHECK((held_ranks::get() >> static_cast<unsigned>(rank_)) == 0, static_cast<unsigned>(rank_), held_ranks::get());
+    WRING_CHECK((held_ranks::get() >> static_cast<unsigned>(rank_)) == 0, static_cast<unsigned>(rank_),
+                held_ranks::get());
 #endif
   }
   void note([[maybe_unused]] bool held) const noexcept {

@@ -21,6 +21,7 @@
 //   thread_create/join     0 | -errno, never throws
 //   thread_slot<Tag, T>    instead of thread_local: a T* per thread and tag, null at first
 //   thread_stack()         bounds of the calling thread's stack
+//   fail(text)             prints and aborts; in the simulator it ends the run as failed
 //   WRING_PLANT(name)      false; in simulations a planted fault that a test has switched on
 //   sometimes(name)        marks a state that simulations must reach
 #pragma once
@@ -37,7 +38,7 @@ namespace wring::base {
 enum class order : std::uint8_t { relaxed, acquire, release, acq_rel, seq_cst };
 
 struct thread_options {
-  const char* name = "wring";  // the first 15 characters are shown by ps and top
+  const char* name = "wring";   // the first 15 characters are shown by ps and top
   std::size_t stack_bytes = 0;  // 0: the system's default
 };
 

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -28,8 +30,10 @@ bool register_heavy_fence() noexcept {
 const bool heavy_fence_available = register_heavy_fence();
 
 void heavy_fence_slow() noexcept {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (heavy_fence_available) ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  fence_full();
+  // Also while heavy_fence_available is not initialised yet (static constructors of others): then it fails, and
+  // the light fences are still full ones.
+  ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 int futex_wait_raw(const std::uint32_t* word, std::uint32_t expected, instant deadline) noexcept {
@@ -41,8 +45,8 @@ int futex_wait_raw(const std::uint32_t* word, std::uint32_t expected, instant de
     timeout = &until;
   }
   // The bitset form takes an absolute CLOCK_MONOTONIC time, which is what clock::now() counts.
-  const long r = ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, nullptr,
-                           FUTEX_BITSET_MATCH_ANY);
+  const long r =
+      ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, nullptr, FUTEX_BITSET_MATCH_ANY);
   return r == 0 ? 0 : -errno;
 }
 
@@ -119,6 +123,12 @@ stack_bounds ask_stack() noexcept {
 }
 
 }  // namespace
+
+void fail(const char* text) noexcept {
+  std::fputs(text, stderr);  // one call, so that two failing threads do not mix their lines
+  std::fflush(stderr);
+  std::abort();
+}
 
 stack_bounds thread_stack() noexcept {
   static thread_local stack_bounds bounds = ask_stack();

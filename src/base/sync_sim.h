@@ -197,11 +197,12 @@ class thread {
   std::uint32_t id_ = 0;
 };
 
-inline int thread_create(thread& t, const thread_options& options, void (*entry)(void*), void* argument
-                         WRING_AT) noexcept {
+inline int thread_create(thread& t, const thread_options& options, void (*entry)(void*),
+                         void* argument WRING_AT) noexcept {
   return sim::door::thread_create(t.id_, options.name, entry, argument, at);
 }
 inline void thread_join(thread& t WRING_AT) noexcept {
+  if (!t.joinable()) return;
   sim::door::thread_join(t.id_, at);
   t.id_ = 0;
 }
@@ -222,6 +223,7 @@ inline stack_bounds thread_stack() noexcept {
   return bounds;
 }
 
+[[noreturn]] inline void fail(const char* text) noexcept { sim::fail(text); }
 inline void sometimes(const char* name) noexcept { sim::door::sometimes(name); }
 
 }  // namespace wring::base

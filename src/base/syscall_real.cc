@@ -16,7 +16,7 @@ int affinity_count() noexcept {
   // The kernel refuses a mask smaller than its own, so ask with growing ones.
   for (int cpus = 1024; cpus <= 1 << 16; cpus *= 2) {
     const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(static_cast<std::size_t>(cpus)),
-                                                              [](cpu_set_t* s) { CPU_FREE(s); }};
+                                                               [](cpu_set_t* s) { CPU_FREE(s); }};
     if (!set) return -ENOMEM;
     const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(cpus));
     CPU_ZERO_S(bytes, set.get());

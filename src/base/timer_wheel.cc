@@ -5,8 +5,8 @@ namespace wring::base {
 
 // The first tick of a slot.
 std::uint64_t timer_wheel::start_of(std::size_t index) const noexcept {
-  if (index < slots) return (tick_ & ~std::uint64_t{slots - 1}) | index;
-  const unsigned shift = shift_of(static_cast<unsigned>(index - slots) / 64 + 1);
+  if (index < near_slots) return (tick_ & ~std::uint64_t{near_slots - 1}) | index;
+  const unsigned shift = shift_of(static_cast<unsigned>(index - near_slots) / 64 + 1);
   const std::uint64_t block = tick_ >> (shift + level_bits) << (shift + level_bits);
   return block | std::uint64_t{index % 64} << shift;
 }
@@ -14,26 +14,11 @@ std::uint64_t timer_wheel::start_of(std::size_t index) const noexcept {
 instant timer_wheel::next_expiry() const noexcept {
   if (words_in_use_ == 0) return never;
   const std::size_t index = first_index();
-  const timer& newest = *heads_[index];
+  const timer& oldest = *slots_[index].head;
   // A timer that is alone in its slot needs no cascade on the way; an idle process is woken once for it.
-  const bool alone = index >= slots && newest.next == nullptr;
-  const std::uint64_t tick = alone ? tick_of(newest.expiry_ns) : start_of(index);
+  const bool alone = index >= near_slots && oldest.next == nullptr;
+  const std::uint64_t tick = alone ? tick_of(oldest.expiry_ns) : start_of(index);
   return tick > never.ns / tick_ns ? never : instant{tick * tick_ns};
-}
-
-timer* timer_wheel::take_oldest_first(std::size_t index) noexcept {
-  timer* from = heads_[index];
-  heads_[index] = nullptr;
-  clear(index);
-  timer* chain = nullptr;
-  while (from != nullptr) {
-    timer* const t = from;
-    from = t->next;
-    t->next = chain;
-    t->pprev = nullptr;
-    chain = t;
-  }
-  return chain;
 }
 
 // Every round empties one slot in use, so a clock that jumped costs no more than the timers it passed.
@@ -46,15 +31,21 @@ timer* timer_wheel::collect(instant now) noexcept {
     const std::uint64_t start = start_of(index);
     if (start > target) break;
     tick_ = start;
-    timer* chain = take_oldest_first(index);
-    if (index < slots) {
-      *end = chain;
-      for (; *end != nullptr; end = &(*end)->next) --size_;
+    slot& s = slots_[index];
+    timer* t = s.head;
+    s = {nullptr, &s.head};
+    clear(index);
+    if (index < near_slots) {
+      *end = t;
+      for (; t != nullptr; t = t->next, --size_) {
+        t->pprev = nullptr;
+        end = &t->next;
+      }
     } else {
-      while (chain != nullptr) {
-        timer* const t = chain;
-        chain = t->next;
+      while (t != nullptr) {
+        timer* const next = t->next;
         link(*t);
+        t = next;
       }
     }
   }
@@ -65,15 +56,16 @@ timer* timer_wheel::collect(instant now) noexcept {
 
 void timer_wheel::audit() const noexcept {
   std::size_t count = 0;
-  for (std::size_t index = 0; index < heads; ++index) {
+  for (std::size_t index = 0; index < all_slots; ++index) {
     const bool bit = (in_use_[index / 64] >> index % 64 & 1) != 0;
-    WRING_CHECK(bit == (heads_[index] != nullptr), index, *this);
-    timer* const* pointer = &heads_[index];
+    WRING_CHECK(bit == (slots_[index].head != nullptr), index, *this);
+    timer* const* pointer = &slots_[index].head;
     for (; *pointer != nullptr; pointer = &(*pointer)->next, ++count) {
       const timer& t = **pointer;
       WRING_CHECK(t.pprev == pointer, index, &t, *this);
       WRING_CHECK(index_of(t.expiry_ns) == index, index, t.expiry_ns, *this);
     }
+    WRING_CHECK(slots_[index].last == pointer, index, *this);
   }
   for (std::size_t word = 0; word < in_use_.size(); ++word) {
     WRING_CHECK((words_in_use_ >> word & 1) == (in_use_[word] != 0 ? 1u : 0u), word, *this);

@@ -41,7 +41,9 @@ class timer_wheel {
  public:
   static constexpr std::uint64_t tick_ns = 1'000'000;
 
-  explicit timer_wheel(instant now) noexcept : tick_{now.ns / tick_ns} {}
+  explicit timer_wheel(instant now) noexcept : tick_{now.ns / tick_ns} {
+    for (slot& s : slots_) s.last = &s.head;
+  }
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
@@ -61,7 +63,9 @@ class timer_wheel {
     if (t.next != nullptr) {
       t.next->pprev = t.pprev;
     } else {
-      clear_if_head(t.pprev);
+      const std::size_t index = index_of(t.expiry_ns);
+      slots_[index].last = t.pprev;
+      if (slots_[index].head == nullptr) clear(index);
     }
     t.pprev = nullptr;
     --size_;
@@ -86,9 +90,15 @@ class timer_wheel {
   static constexpr unsigned slot_bits = 10;    // of level 0: a second, so most timers of servers never cascade
   static constexpr unsigned level_bits = 6;    // of the others: one bitmap word each
   static constexpr unsigned upper_levels = 6;  // 2^(10 + 36) ticks are more than 2^64 ns
-  static constexpr std::size_t slots = std::size_t{1} << slot_bits;
-  static constexpr std::size_t heads = slots + upper_levels * 64;
+  static constexpr std::size_t near_slots = std::size_t{1} << slot_bits;  // those of level 0
+  static constexpr std::size_t all_slots = near_slots + upper_levels * 64;
   static_assert(~std::uint64_t{0} / tick_ns >> (slot_bits + upper_levels * level_bits) == 0);
+
+  // Oldest first. `last` is where the next one is hung in: `head`, or the `next` of the newest.
+  struct slot {
+    timer* head = nullptr;
+    timer** last = nullptr;
+  };
 
   static constexpr std::uint64_t tick_of(std::uint64_t deadline_ns) noexcept {
     return deadline_ns / tick_ns + (deadline_ns % tick_ns != 0 ? 1 : 0);
@@ -99,10 +109,9 @@ class timer_wheel {
   [[nodiscard]] std::size_t index_of(std::uint64_t expiry_ns) const noexcept {
     const std::uint64_t tick = tick_of(expiry_ns) < tick_ ? tick_ : tick_of(expiry_ns);
     const std::uint64_t differs = tick ^ tick_;
-    if (differs < slots) [[likely]]
-      return tick & (slots - 1);
+    if (differs < near_slots) return tick & (near_slots - 1);
     const unsigned level = 1 + (static_cast<unsigned>(std::bit_width(differs)) - 1 - slot_bits) / level_bits;
-    return slots + (level - 1) * 64 + (tick >> shift_of(level) & 63);
+    return near_slots + (level - 1) * 64 + (tick >> shift_of(level) & 63);
   }
   [[nodiscard]] std::uint64_t start_of(std::size_t index) const noexcept;
   // Of the earliest slot in use; there must be one.
@@ -113,34 +122,25 @@ class timer_wheel {
 
   void link(timer& t) noexcept {
     const std::size_t index = index_of(t.expiry_ns);
-    timer*& head = heads_[index];
-    t.next = head;
-    if (head != nullptr) {
-      head->pprev = &t.next;
-    } else {
-      in_use_[index / 64] |= std::uint64_t{1} << index % 64;
-      words_in_use_ |= 1u << index / 64;
-    }
-    t.pprev = &head;
-    head = &t;
+    slot& s = slots_[index];
+    t.next = nullptr;
+    t.pprev = s.last;
+    *s.last = &t;
+    s.last = &t.next;
+    in_use_[index / 64] |= std::uint64_t{1} << index % 64;
+    words_in_use_ |= 1u << index / 64;
   }
 
   void clear(std::size_t index) noexcept {
     in_use_[index / 64] &= ~(std::uint64_t{1} << index % 64);
     if (in_use_[index / 64] == 0) words_in_use_ &= ~(1u << index / 64);
   }
-  void clear_if_head(timer* const* pointer) noexcept {
-    const auto offset = reinterpret_cast<std::uintptr_t>(pointer) - reinterpret_cast<std::uintptr_t>(heads_.data());
-    if (offset < sizeof heads_) clear(offset / sizeof(timer*));
-  }
-
-  timer* take_oldest_first(std::size_t index) noexcept;
 
   std::uint64_t tick_;  // every timer of an earlier tick was collected
   std::size_t size_ = 0;
-  std::uint32_t words_in_use_ = 0;                  // exact: bit n is set iff in_use_[n] is not 0
-  std::array<std::uint64_t, heads / 64> in_use_{};  // exact: one bit per slot that is not empty
-  std::array<timer*, heads> heads_{};               // each slot newest first
+  std::uint32_t words_in_use_ = 0;                      // exact: bit n is set iff in_use_[n] is not 0
+  std::array<std::uint64_t, all_slots / 64> in_use_{};  // exact: one bit per slot that is not empty
+  std::array<slot, all_slots> slots_;
 };
 
 }  // namespace wring::base

@@ -101,7 +101,6 @@ int worker_pool::create() noexcept {
 }
 
 void worker_pool::creation_refused(int error) noexcept {
-  unsigned owed = 0;
   unsigned alive = 0;
   bool report = false;
   {
@@ -109,14 +108,14 @@ void worker_pool::creation_refused(int error) noexcept {
     managing_ = false;
     alive = --alive_;
     cooling_down_ = true;
-    owed = owed_;
+    // Nobody is idle now, so there is nobody to wake for these slots; workers look before they park (K3). Under
+    // the lock, as in wake_one().
+    if (owed_ != 0) word_.leave_searching(owed_);
     owed_ = 0;
     report = !refusal_reported_;
     refusal_reported_ = true;
   }
   refused_.fetch_add(1, base::order::relaxed);
-  // Nobody is idle now, so there is nobody to wake for these slots; workers look before they park (K3).
-  if (owed != 0) word_.leave_searching(owed);
   services_.time.arm(retry_timer_, base::clock::now() + services_.options.creation_retry);
   if (report) {
     services_.report.warn("a worker thread could not be created (" + std::string{std::strerror(-error)} + "); " +
@@ -151,11 +150,12 @@ void worker_pool::report_limit() noexcept {
 
 // ---- surplus workers leave --------------------------------------------------------------------------------
 
-// WQ-105; two idle workers always stay.
+// WQ-105.
 bool worker_pool::too_many_idle_locked() const noexcept {
-  const unsigned idle = idle_count_ + (managing_ ? 1 : 0);
-  const unsigned busy = alive_ - std::min(idle, alive_);
-  return idle > 2 && (idle - 2) * 4 >= busy;
+  const std::uint64_t kept = services_.options.idle_workers_kept;
+  const std::uint64_t idle = idle_count_ + (managing_ ? 1 : 0);
+  const std::uint64_t busy = alive_ - std::min<std::uint64_t>(idle, alive_);
+  return idle > kept && (idle - kept) * services_.options.busy_workers_per_idle >= busy;
 }
 
 void worker_pool::retire_due(base::timer& t) {

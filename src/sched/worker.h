@@ -56,6 +56,10 @@ class alignas(base::cache_line) worker {
   }
   void forget_description() noexcept { describe(""); }
 
+  void count_item() noexcept {  // one writer, the worker; others read it to see progress
+    items_started.store(items_started.load(base::order::relaxed) + 1, base::order::relaxed);
+  }
+
   // Statistics; written by the worker, read by anybody.
   base::atomic<std::uint64_t> blocked_ns{0};
   base::mutex description_mu{base::rank::leaf};

@@ -56,7 +56,10 @@ void worker_pool::wake_one() noexcept {
     if (w != nullptr) {
       idle_hint_.store(--idle_count_, base::order::relaxed);
     } else if (cooling_down_ || stopping_ || (!managing_ && alive_ >= services_.options.max_workers)) {
-      nobody = true;  // whoever frees a worker, or the retry, looks again
+      // Whoever frees a worker, or the retry, looks again. Given back under the lock: a worker that parks
+      // from here on must not find our slot and rely on it.
+      word_.leave_searching();
+      nobody = true;
       report = !cooling_down_ && !stopping_;
     } else {
       ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
@@ -65,9 +68,8 @@ void worker_pool::wake_one() noexcept {
   if (w != nullptr) {
     wakeups_.fetch_add(1, base::order::relaxed);
     w->parker.unpark();
-  } else if (nobody) {
-    word_.leave_searching();
-    if (report) report_limit();
+  } else if (nobody && report) {
+    report_limit();
   }
 }
 
@@ -146,6 +148,7 @@ void worker_pool::run(worker& w) noexcept {
     while (s != nullptr) s = serve(w, *s);
     if (w.leaving.load(base::order::relaxed)) break;
   }
+  worker::set_current(nullptr);  // destructors of the thread's own variables are outside of the pool
   w.ended.store(true, base::order::relaxed);
 }
 

@@ -126,6 +126,10 @@ bool pool_workqueue::unlist(item& it) noexcept {
     item* following = (state & item_state::linked) != 0 ? item_list::next(it) : nullptr;
     (handed ? runner->handed : run_).remove(it);
     place_of(it).store(item_place::make(*this), base::order::release);
+    if (handed) {
+      --in_flight_[item_place::colour_of(place)];
+      flush_progress(ended);
+    }
     // Barriers wait for the run that is going on, if there is one, else for nothing any more (WQ-88). Those in
     // a private list are there already.
     if (following != nullptr && !handed) {

@@ -15,9 +15,15 @@ bool inside(const pool_workqueue& q) noexcept {
 
 bool inside(const item& it) noexcept {
   for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
-    if (f->running == &it) return true;
+    if (f->running == &it && !f->gone) return true;
   }
   return false;
+}
+
+void note_gone(const item& it) noexcept {
+  for (frame* f = frame::innermost(); f != nullptr; f = f->outer) {
+    if (f->running == &it) f->gone = true;
+  }
 }
 
 void wait_blocking(waiter& w) noexcept {

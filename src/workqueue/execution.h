@@ -48,6 +48,7 @@ struct frame {
   pool_workqueue* queue = nullptr;
   item* running = nullptr;
   bool one_shot = false;  // `running` is a closure
+  bool gone = false;      // its callback has destroyed `running`; another item may live there now
   frame* outer = nullptr;
 
   static frame* innermost() noexcept { return base::thread_slot<frame, frame>::get(); }
@@ -61,6 +62,8 @@ struct frame {
 // Is the calling thread inside a callback of this queue / of this item?
 bool inside(const pool_workqueue& q) noexcept;
 bool inside(const item& it) noexcept;
+// The callback of this item, which the calling thread is inside of, destroys it.
+void note_gone(const item& it) noexcept;
 
 struct execution : frame {
   explicit execution(sched::worker& its_worker, pool_workqueue& its_queue) noexcept : worker{its_worker} {

@@ -24,6 +24,10 @@
 
 #include <cstdint>
 
+namespace wring {
+class task_group;
+}
+
 namespace wring::detail {
 
 class pool_workqueue;
@@ -83,6 +87,8 @@ class item_access {
   static work& work_of(item& it) noexcept { return static_cast<work&>(it); }
   static base::timer& timer_of(delayed_work& d) noexcept { return *reinterpret_cast<base::timer*>(d.timer_.words); }
   static delayed_work& delayed_of(base::timer& t) noexcept;
+  static void run_children(task_group& g) noexcept;
+  static void sleep(task_group& g) noexcept;
 };
 
 }  // namespace wring::detail

@@ -103,9 +103,9 @@ void pool_workqueue::take_linked(item* first, item_list& from, execution& x) noe
 void pool_workqueue::begin(execution& x, item& it) noexcept {
   place_of(it).store(item_place::make(*this), base::order::relaxed);
   x.running = &it;
+  x.gone = false;
   x.one_shot = (state_of(it).load(base::order::relaxed) & item_state::one_shot) != 0;
-  // One writer; others read it to see progress.
-  x.worker.items_started.store(x.worker.items_started.load(base::order::relaxed) + 1, base::order::relaxed);
+  x.worker.count_item();
 }
 
 // The run of x has ended. What x was handed comes before all else; null: nothing.
@@ -117,6 +117,10 @@ item* pool_workqueue::next_handed(execution& x, waiter_chain& ended) noexcept {
       ended.add(static_cast<barrier_item*>(it)->end);
       continue;
     }
+    // Its turn was when it was handed over; since then it is in flight in the colour of that moment.
+    --in_flight_[x.colour];
+    x.colour = item_place::colour_of(place_of(*it).load(base::order::relaxed));
+    flush_progress(ended);
     begin(x, *it);
     return it;
   }
@@ -148,7 +152,8 @@ item* pool_workqueue::next_item(execution& x, waiter_chain& ended) noexcept {
       if (other != nullptr && other != &x) {
         base::sometimes("item handed to the worker that runs it");
         item* const following = run_.front();
-        place_of(*it).store(item_place::make(*this, item_place::listed | item_place::handed), base::order::relaxed);
+        place_of(*it).store(item_place::make(*this, item_place::listed | item_place::handed, colour_), base::order::relaxed);
+        ++in_flight_[colour_];
         other->handed.push_back(*it);
         if ((state & item_state::linked) != 0) take_linked(following, run_, *other);
         continue;
@@ -264,9 +269,17 @@ void pool_workqueue::run(execution& x, item& it) noexcept {
   }
   call(it, entry);
   if (x.worker.described) x.worker.forget_description();
+  if (x.worker.blocking_depth != 0) [[unlikely]] report_leaked_scope(x.worker);
+}
+
+// WQ-68: what a callback enters it must leave. The end of the item counts the worker again.
+void pool_workqueue::report_leaked_scope(sched::worker& w) noexcept {
+  w.blocking_depth = 0;
+  core_->report().warn("a callback of queue '" + name() + "' returned inside a blocking_scope");
 }
 
 void pool_workqueue::serve(sched::worker& w) {
+  sched::worker_pool& pool = *pool_;  // outlives the queue, which may end once nothing is left to do
   execution x{w, *this};
   waiter_chain ended;
   bool offer = false;
@@ -291,7 +304,7 @@ void pool_workqueue::serve(sched::worker& w) {
     }
   }
   ended.complete_all();
-  if (offer) pool_->offer(*this);
+  if (offer) pool.offer(*this);
   if (it == nullptr) return;
   if (leading) {
     lead(x, it);
@@ -304,17 +317,18 @@ void pool_workqueue::serve(sched::worker& w) {
 
 // Runs items until there are none, others wait, or somebody took the lead away.
 void pool_workqueue::lead(execution& x, item* it) noexcept {
+  sched::worker_pool& pool = *pool_;
   std::uint64_t start = base::clock::ticks();
   for (unsigned items = 1;; ++items) {
     run(x, *it);
     waiter_chain ended;
-    const bool turn_over = items % items_per_turn == 0 && (pool_->more() || pool_->counts().awake > pool_->target() + 1);
+    const bool turn_over = items % items_per_turn == 0 && (pool.more() || pool.counts().awake > pool.target() + 1);
     if (x.worker.bias.enter()) {
       it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
       const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
       x.worker.bias.leave();
       ended.complete_all();
-      if (offer) pool_->offer(*this);
+      if (offer) pool.offer(*this);
     } else {
       bool offer = false;
       bool rejoin = false;
@@ -331,9 +345,9 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
         offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
       }
-      if (rejoin) pool_->joined_count();
+      if (rejoin) pool.joined_count();
       ended.complete_all();
-      if (offer) pool_->offer(*this);
+      if (offer) pool.offer(*this);
     }
     if (it == nullptr) return;
   }
@@ -354,6 +368,7 @@ bool pool_workqueue::resign(execution& x, waiter_chain& ended, std::uint64_t tic
 
 // One item has ended that was not run as leader (any more).
 void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
+  sched::worker_pool& pool = *pool_;
   for (;;) {
     waiter_chain ended;
     item* it = nullptr;
@@ -375,9 +390,9 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
         offer = reopen();
       }
     }
-    if (rejoin) pool_->joined_count();
+    if (rejoin) pool.joined_count();
     ended.complete_all();
-    if (offer) pool_->offer(*this);
+    if (offer) pool.offer(*this);
     if (it == nullptr) return;
     run(x, *it);
     ticks = 0;
@@ -387,6 +402,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
 // ---- on behalf of the pool --------------------------------------------------------------------------------
 
 bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
+  sched::worker_pool& pool = *pool_;
   bool offer = false;
   {
     visit hold{*this};
@@ -403,8 +419,8 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
       if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
     }
   }
-  if (offer) pool_->offer(*this);
-  pool_->left_count();
+  if (offer) pool.offer(*this);
+  pool.left_count();
   return true;
 }
 

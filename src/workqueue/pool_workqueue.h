@@ -52,6 +52,8 @@ struct barrier_item : item {
 
 class alignas(base::cache_line) pool_workqueue : public sched::source {
  public:
+  virtual ~pool_workqueue() = default;
+
   static constexpr unsigned colours = 16;
   static constexpr unsigned max_active_most = 2048;
   static constexpr unsigned max_active_default = 1024;
@@ -81,8 +83,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool runs_on(sched::worker& w, const item& it) noexcept;
 
   // ---- task groups (task_group.cc) ----
-  // The newest unstarted child of the group, taken off the queue and counted as in progress; null: none, or it
-  // must not be run by the caller.
+  // An unstarted child of the group, taken off the queue and counted as in progress; null: none that the caller
+  // may run.
   struct helping {
     item* it = nullptr;
     unsigned colour = 0;
@@ -90,8 +92,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   };
   helping take_child(const task_group& group) noexcept;
   void child_done(const helping& h) noexcept;
-  // The caller is inside the only item that may be in progress: nobody else can run a child.
-  [[nodiscard]] bool only_helping_helps() const noexcept { return max_active_ == 1 && inside(*this); }
+  // The caller is inside an item of this queue, and no further item could start.
+  [[nodiscard]] bool slots_are_gone_and_one_is_ours() noexcept;
 
   // ---- sched::source ----
   void serve(sched::worker& w) override;
@@ -137,6 +139,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void stop_serving(execution& x, waiter_chain& ended) noexcept;
   [[nodiscard]] bool settle() noexcept;
   [[nodiscard]] bool reopen() noexcept;
+  item* find_child(const task_group& group, bool own_slot) noexcept;
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
   [[nodiscard]] bool leads() const noexcept { return max_active_ == 1 || short_items_.load(base::order::relaxed); }
   void append_marker(flusher& f, waiter_chain& ended) noexcept;
@@ -150,6 +153,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items) noexcept;  // held
   void finish(execution& x, std::uint64_t ticks) noexcept;
   void on_callback_exception(const char* what) noexcept;
+  void report_leaked_scope(sched::worker& w) noexcept;
   [[nodiscard]] bool chained_or_reject() noexcept;
 
   // Line 0: publishers and takers.

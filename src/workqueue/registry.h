@@ -7,6 +7,7 @@
 
 #include "base/stable_pool.h"
 #include "sched/core.h"
+#include "workqueue/group_helper.h"
 #include "workqueue/pool_workqueue.h"
 
 namespace wring::detail {
@@ -18,6 +19,8 @@ class registry final : public component {
   // Throws std::system_error: options not valid, or no first worker.
   pool_workqueue& open(const workqueue_options& options);
   void close(pool_workqueue& q) noexcept;
+
+  [[nodiscard]] base::stable_pool<group_helper>& helpers() noexcept { return helpers_; }
 
   void audit() const override;
   void describe(base::writer& w) const override;
@@ -31,6 +34,7 @@ class registry final : public component {
 
   core& core_;
   base::stable_pool<pool_workqueue> memory_;
+  base::stable_pool<group_helper> helpers_;
   mutable base::mutex mu_{base::rank::registry};
   base::list<pool_workqueue, links> open_ WRING_GUARDED_BY(mu_);
 };

@@ -6,6 +6,7 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/execution.cc
     workqueue/flush.cc
     workqueue/future.cc
+    workqueue/group_helper.cc
     workqueue/pool_workqueue.cc
     workqueue/registry.cc
     workqueue/task_group.cc

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // task_group: children are one-off items of the group's queue. wait() takes back those that have not
-// started, newest first, and runs them on the spot.
+// started and runs them on the spot; what it may not run itself, it leaves to other workers.
 //
 // outstanding_: children not finished, times two, plus one if somebody sleeps on the word.
 
 #include <wring/task_group.h>
 
+#include "workqueue/group_helper.h"
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/registry.h"
 
 #include <wring/blocking.h>
-
-#include <algorithm>
 
 namespace wring {
 
@@ -24,9 +24,7 @@ base::atomic_ref<std::uint32_t> atomically(std::uint32_t& word) noexcept { retur
 // Nested waits may run children until half of the stack is used; the other half is for the callbacks.
 bool stack_is_half_used() noexcept {
   const base::stack_bounds stack = base::thread_stack();
-  const char here = 0;
-  const auto at = reinterpret_cast<std::uintptr_t>(&here);
-  return at < stack.low + (stack.high - stack.low) / 2;
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) < stack.low + (stack.high - stack.low) / 2;
 }
 
 }  // namespace
@@ -47,36 +45,54 @@ void task_group::finish(std::exception_ptr error) noexcept {
   if (word.fetch_sub(one_child, base::order::acq_rel) == (one_child | sleeper)) base::futex_wake(word, 1 << 30);
 }
 
-void task_group::wait_for_children() noexcept {
+bool task_group::has_children() const noexcept {
+  return atomically(const_cast<std::uint32_t&>(outstanding_)).load(base::order::acquire) >= one_child;  // with finish()
+}
+
+// Runs children that have not started, as long as the stack allows.
+void task_group::run_children() noexcept {
   detail::pool_workqueue& q = *queue_->pwq_;
-  const auto word = atomically(outstanding_);
-  while (word.load(base::order::acquire) >= one_child && (!stack_is_half_used() || q.only_helping_helps())) {
+  while (has_children() && !stack_is_half_used()) {
     const detail::pool_workqueue::helping h = q.take_child(*this);
-    if (h.it == nullptr) break;
-    detail::frame f;
-    f.queue = &q;
-    f.running = h.it;
-    f.one_shot = true;
-    f.enter();
-    q.call(*h.it, h.it->entry);
-    f.leave();
+    if (h.it == nullptr) return;
+    {
+      const detail::helper_frame inside{q, h.it};
+      q.call(*h.it, h.it->entry);
+    }
     q.child_done(h);
   }
-  std::uint32_t seen = word.load(base::order::acquire);  // pairs with finish()
-  if (seen >= one_child) {
-    const blocking_scope scope;
-    while (seen >= one_child) {
-      if ((seen & sleeper) == 0 &&
-          !word.compare_exchange_weak(seen, seen | sleeper, base::order::acq_rel, base::order::acquire)) {
-        base::cpu_relax();
-        continue;
-      }
-      base::futex_wait(word, seen | sleeper);
-      seen = word.load(base::order::acquire);  // pairs with finish()
+}
+
+void task_group::sleep() noexcept {
+  const auto word = atomically(outstanding_);
+  const blocking_scope scope;
+  for (;;) {
+    std::uint32_t seen = word.load(base::order::acquire);  // pairs with finish()
+    if (seen < one_child) return;
+    if ((seen & sleeper) == 0 &&
+        !word.compare_exchange_weak(seen, seen | sleeper, base::order::acq_rel, base::order::acquire)) {
+      base::cpu_relax();
+      continue;
+    }
+    base::futex_wait(word, seen | sleeper);
+  }
+}
+
+void task_group::wait_for_children() noexcept {
+  run_children();
+  if (has_children()) {
+    detail::pool_workqueue& q = *queue_->pwq_;
+    // Inside the queue, with all of its slots taken, our children can run only in our own slot; the stack for
+    // that is another worker's.
+    if (q.slots_are_gone_and_one_is_ours()) {
+      detail::help_and_sleep(q, *this);
+    } else {
+      sleep();
     }
   }
   // The bit may stay from a sleep; nobody sleeps on 0 children.
-  word.compare_exchange_strong(seen, 0, base::order::relaxed, base::order::relaxed);
+  std::uint32_t left = sleeper;
+  atomically(outstanding_).compare_exchange_strong(left, 0, base::order::relaxed, base::order::relaxed);
 }
 
 void task_group::wait() {
@@ -102,27 +118,44 @@ namespace {
 // How far from the newest item a waiter looks for children of its group. Its own are among the newest; a
 // longer search would hold the queue for too long.
 constexpr unsigned search_depth = 256;
+
+bool belongs_to(item& it, const task_group& group) noexcept {
+  return (state_of(it).load(base::order::relaxed) & item_state::child) != 0 && static_cast<child&>(it).group == &group;
+}
 }  // namespace
+
+// Newest first, which keeps what it needs in the cache and nests least; but with max_active 1 in queue order.
+item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcept {
+  if (max_active_ == 1) {
+    item* it = run_.front();
+    if (own_slot) return it != nullptr && belongs_to(*it, group) ? it : nullptr;  // not before others
+    while (it != nullptr && !belongs_to(*it, group)) it = item_list::next(*it);
+    return it;
+  }
+  item* it = run_.back();
+  for (unsigned depth = 0; it != nullptr && depth < search_depth; it = item_list::prev(*it), ++depth) {
+    if (belongs_to(*it, group)) return it;
+  }
+  return nullptr;
+}
 
 pool_workqueue::helping pool_workqueue::take_child(const task_group& group) noexcept {
   const visit hold{*this};
   drain_inbox();
-  const bool inherits_slot = inside(*this);
-  if (!inherits_slot && active_ >= max_active_) return {};
-  unsigned depth = 0;
-  for (item* it = run_.back(); it != nullptr && (depth < search_depth || max_active_ == 1); it = item_list::prev(*it), ++depth) {
-    if ((state_of(*it).load(base::order::relaxed) & item_state::child) == 0 || static_cast<child*>(it)->group != &group) continue;
-    const unsigned colour = item_place::colour_of(place_of(*it).load(base::order::relaxed));
-    run_.remove(*it);
-    place_of(*it).store(item_place::make(*this), base::order::relaxed);
-    ++in_flight_[colour];
-    if (!inherits_slot) ++active_;
-    return {it, colour, !inherits_slot};
-  }
-  return {};
+  const bool own_slot = !inside(*this);
+  if (own_slot && active_ >= max_active_) return {};
+  item* const it = find_child(group, own_slot);
+  if (it == nullptr) return {};
+  const unsigned colour = item_place::colour_of(place_of(*it).load(base::order::relaxed));
+  run_.remove(*it);
+  place_of(*it).store(item_place::make(*this), base::order::relaxed);
+  ++in_flight_[colour];
+  if (own_slot) ++active_;
+  return {it, colour, own_slot};
 }
 
 void pool_workqueue::child_done(const helping& h) noexcept {
+  sched::worker_pool& pool = *pool_;
   waiter_chain ended;
   bool offer = false;
   {
@@ -136,7 +169,13 @@ void pool_workqueue::child_done(const helping& h) noexcept {
     }
   }
   ended.complete_all();
-  if (offer) pool_->offer(*this);
+  if (offer) pool.offer(*this);
+}
+
+bool pool_workqueue::slots_are_gone_and_one_is_ours() noexcept {
+  if (!inside(*this)) return false;
+  const visit hold{*this};
+  return active_ >= max_active_;
 }
 
 }  // namespace detail

@@ -34,6 +34,7 @@ void retire(item& it, base::timer* t) noexcept {
   if (detail::state_of(it).load(base::order::acquire) == 0) return;  // never queued
   if (detail::inside(it)) {
     detail::cancel(it, t);  // its own callback destroys it: that is fine, it must just not run again
+    detail::note_gone(it);
   } else {
     detail::cancel_sync(it, t);
   }
@@ -63,7 +64,7 @@ work* current_work() noexcept {
   const detail::frame* const f = detail::frame::innermost();
   if (f == nullptr || f->running == nullptr) return nullptr;
   // A closure is recognised by its frame: its storage may be gone by now (WQ-63).
-  return f->one_shot ? nullptr : &item_access::work_of(*f->running);
+  return f->one_shot || f->gone ? nullptr : &item_access::work_of(*f->running);
 }
 
 void set_worker_description(const char* text) noexcept {

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "workqueue/group_helper.h"
+
+#include "workqueue/registry.h"
+
+#include <wring/task_group.h>
+
+namespace wring::detail {
+
+void item_access::run_children(task_group& g) noexcept { g.run_children(); }
+void item_access::sleep(task_group& g) noexcept { g.sleep(); }
+
+void group_helper::prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool,
+                           waiter& its_end) noexcept {
+  queue_ = &its_queue;
+  group_ = &its_group;
+  pool_ = &its_pool;
+  end_ = &its_end;
+}
+
+void group_helper::serve(sched::worker& w) {
+  sched::worker_pool& pool = *pool_;
+  waiter& end = *end_;
+  {
+    const base::lock_guard lock{mu_};
+    w.serving.store(this, base::order::release);  // pairs with the timekeeper's look
+  }
+  {
+    const helper_frame inside{*queue_, nullptr};
+    item_access::run_children(*group_);
+  }
+  bool rejoin = false;
+  {
+    const base::lock_guard lock{mu_};
+    rejoin = w.out_of_count.load(base::order::relaxed);
+    w.out_of_count.store(false, base::order::relaxed);
+    w.serving.store(nullptr, base::order::release);
+  }
+  if (rejoin) pool.joined_count();
+  end.done.complete();  // from here on the helper may serve another group
+}
+
+bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
+  sched::worker_pool* pool = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    if (w.serving.load(base::order::relaxed) != this || w.out_of_count.load(base::order::relaxed)) return false;
+    if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
+    w.out_of_count.store(true, base::order::relaxed);
+    pool = pool_;
+  }
+  pool->left_count();
+  return true;
+}
+
+void group_helper::join_count(sched::worker& w) {
+  {
+    const base::lock_guard lock{mu_};
+    if (!w.out_of_count.load(base::order::relaxed)) return;
+    w.out_of_count.store(false, base::order::relaxed);
+  }
+  pool_->joined_count();
+}
+
+void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
+  base::sometimes("task_group needed another worker's stack");
+  auto& memory = q.home().workqueues<registry>().helpers();
+  group_helper& helper = memory.acquire();
+  waiter end;
+  helper.prepare(q, group, q.pool(), end);
+  q.pool().offer(helper);
+  item_access::sleep(group);
+  if (!q.pool().withdraw(helper)) wait_blocking(end);
+  memory.release(helper);
+}
+
+}  // namespace wring::detail

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// group_helper: lends a waiting callback the stack of another worker.
+//
+// A callback that waits for its task_group runs children itself while it has stack. When that is used up and
+// its queue has no free slot, nobody else could start them: they have to run in the waiter's own slot. The
+// waiter then offers a helper to the pool and blocks; the worker that serves it runs the group's children
+// as if it were the waiter. The two never run at the same time, so the slot stays one.
+//
+// Memory is type-stable (registry): the timekeeper may look at a helper that has just ended.
+// Locks: mu_ (rank queue) for what a worker's `serving` refers to.
+#pragma once
+
+#include "base/mutex.h"
+#include "sched/source.h"
+#include "sched/worker_pool.h"
+#include "workqueue/execution.h"
+
+namespace wring {
+class task_group;
+}
+
+namespace wring::detail {
+
+// Says "inside an item of this queue" for a thread that runs a child on the spot.
+class helper_frame : frame {
+ public:
+  helper_frame(pool_workqueue& its_queue, item* child) noexcept {
+    queue = &its_queue;
+    running = child;
+    one_shot = true;
+    enter();
+    if (sched::worker* const w = sched::worker::current(); w != nullptr && child != nullptr) w->count_item();
+  }
+  ~helper_frame() { leave(); }
+  helper_frame(const helper_frame&) = delete;
+  helper_frame& operator=(const helper_frame&) = delete;
+};
+
+class group_helper : public sched::source {
+ public:
+  void prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool, waiter& its_end) noexcept;
+
+  void serve(sched::worker& w) override;
+  bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
+  void join_count(sched::worker& w) override;
+  bool relieve(sched::worker&, std::uint64_t) override { return false; }  // it holds nothing that others could start
+  [[nodiscard]] std::string name() const override { return "task_group"; }
+
+ private:
+  pool_workqueue* queue_ = nullptr;
+  task_group* group_ = nullptr;
+  sched::worker_pool* pool_ = nullptr;
+  waiter* end_ = nullptr;
+  base::mutex mu_{base::rank::queue};
+};
+
+// Sleeps until the group's children have finished, while a helper runs them.
+void help_and_sleep(pool_workqueue& q, task_group& group) noexcept;
+
+}  // namespace wring::detail
