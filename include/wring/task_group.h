@@ -81,7 +81,7 @@ void detail::child_closure<F>::init() noexcept {
   entry = [](item& self, item_op op) {
     auto* c = static_cast<child_closure*>(&self);
     task_group* const its_group = c->group;
-    core& where = core_of_place(self.place);
+    pool_workqueue& queue = queue_of_place(self.place);
     std::exception_ptr error;
     if (op == item_op::run) {
       try {
@@ -91,7 +91,7 @@ void detail::child_closure<F>::init() noexcept {
       }
     }
     c->~child_closure();
-    closure_free(where, c);
+    closure_free(queue, c);
     its_group->finish(std::move(error));
   };
 }

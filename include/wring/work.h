@@ -125,7 +125,7 @@ using stored_callable = std::decay_t<F>;
 // A `work` is a member, declared last, or a static (constinit) or local object; not a base class. Its
 // destructor cancels it and waits for a running callback to end, except inside that callback.
 // An item must be destroyed before the runtime of the queue it was on last (never a concern with the default
-// runtime, which lives as long as the process).
+// runtime, which lives as long as the process), and must not be pending or running in two runtimes at once.
 class WRING_EXPORT work final : private detail::item {
  public:
   // `callback` is called as callback(work&) or callback(); at most 24 bytes, nothrow movable.

@@ -26,10 +26,10 @@ class pool_workqueue;
 class child;
 
 // Storage of one-off closures: recycled blocks, no malloc per call in steady state.
-WRING_EXPORT void* closure_allocate(core& where, std::size_t bytes);
-WRING_EXPORT void closure_free(core& where, void* closure) noexcept;
-// The runtime of the queue that took the closure; `place` is item::place.
-WRING_EXPORT core& core_of_place(std::uint64_t place) noexcept;
+WRING_EXPORT void* closure_allocate(pool_workqueue& q, std::size_t bytes);
+WRING_EXPORT void closure_free(pool_workqueue& q, void* closure) noexcept;
+// The queue that took the closure; `place` is item::place.
+WRING_EXPORT pool_workqueue& queue_of_place(std::uint64_t place) noexcept;
 
 // A closure that wring owns: made by submit(), destroyed right after it ran (or was refused).
 template <class F>
@@ -40,12 +40,12 @@ struct closure : item {
     entry = [](item& self, item_op op) {
       struct owner {  // destroys and frees, also when the callable throws
         closure* c;
-        core& where;
+        pool_workqueue& queue;
         ~owner() {
           c->~closure();
-          closure_free(where, c);
+          closure_free(queue, c);
         }
-      } guard{static_cast<closure*>(&self), core_of_place(self.place)};
+      } guard{static_cast<closure*>(&self), queue_of_place(self.place)};
       if (op == item_op::run) guard.c->function();
     };
   }
@@ -131,22 +131,21 @@ class WRING_EXPORT workqueue {
 
  private:
   friend class task_group;
-  explicit workqueue(detail::pool_workqueue* pwq, runtime* where) noexcept : pwq_{pwq}, runtime_{where} {}
+  explicit workqueue(detail::pool_workqueue& pwq) noexcept : pwq_{&pwq} {}
 
   template <class Box, class... Args>
   Box* make(Args&&... args) {
-    void* storage = detail::closure_allocate(runtime_->core(), sizeof(Box));
+    void* storage = detail::closure_allocate(*pwq_, sizeof(Box));
     try {
       return ::new (storage) Box(std::forward<Args>(args)...);
     } catch (...) {
-      detail::closure_free(runtime_->core(), storage);
+      detail::closure_free(*pwq_, storage);
       throw;
     }
   }
   bool submit_closure(detail::item& closure) noexcept;
 
   detail::pool_workqueue* pwq_ = nullptr;  // null after a move
-  runtime* runtime_ = nullptr;
 };
 
 template <class F>

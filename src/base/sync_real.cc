@@ -19,21 +19,21 @@
 
 namespace wring::base {
 
+constinit bool heavy_fence_available = false;
+
 namespace {
 
-bool register_heavy_fence() noexcept {
-  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+// Before anybody's static constructors can start a worker.
+[[gnu::constructor(101)]] void register_heavy_fence() noexcept {
+  heavy_fence_available = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 }  // namespace
 
-const bool heavy_fence_available = register_heavy_fence();
 
 void heavy_fence_slow() noexcept {
   fence_full();
-  // Also while heavy_fence_available is not initialised yet (static constructors of others): then it fails, and
-  // the light fences are still full ones.
-  ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  if (heavy_fence_available) ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 int futex_wait_raw(const std::uint32_t* word, std::uint32_t expected, instant deadline) noexcept {
@@ -85,10 +85,12 @@ int thread_create(thread& t, const thread_options& options, void (*entry)(void*)
   if (const int e = ::pthread_attr_init(&attr); e != 0) return -e;
   int error = options.stack_bytes != 0 ? ::pthread_attr_setstacksize(&attr, options.stack_bytes) : 0;
   if (error == 0) {
-    // Threads of the library take no signals of the process: they start with all of them blocked.
+    // Threads of the library take no signals of the process: they start with all of them blocked. What a callback
+    // causes itself still reaches the process's own handler.
     sigset_t all;
     sigset_t before;
     ::sigfillset(&all);
+    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, own);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t handle{};
     error = ::pthread_create(&handle, &attr, start_thread, order.get());

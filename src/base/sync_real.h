@@ -112,7 +112,7 @@ inline void fence_full() noexcept {
 }
 
 // True where the kernel orders other threads for us (membarrier); otherwise both fences are full ones.
-extern const bool heavy_fence_available;
+extern bool heavy_fence_available;  // set once, when the library is loaded
 void heavy_fence_slow() noexcept;
 
 inline void fence_light() noexcept {

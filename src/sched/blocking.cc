@@ -18,7 +18,8 @@ blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
 
 blocking_scope::~blocking_scope() {
   sched::worker* const w = sched::worker::current();
-  if (w == nullptr) return;
+  // Depth 0: the scope outlived its callback, which was reported then.
+  if (w == nullptr || w->blocking_depth == 0) return;
   --w->blocking_depth;
   if (worker_ == nullptr) return;
   w->serving.load(base::order::relaxed)->join_count(*w);

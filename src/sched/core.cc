@@ -20,6 +20,7 @@ runtime_options planned(runtime_options o, std::string& complaint) {
   if (o.cpus > base::cpu_plan::most) refuse("wring::runtime_options::cpus is above 4096");
   if (o.max_workers < 1 || o.max_workers > 65'000) refuse("wring::runtime_options::max_workers is not in 1..65000");
   if (o.stack_bytes < (std::size_t{64} << 10)) refuse("wring::runtime_options::stack_bytes is below 64 KiB");
+  if (o.idle_workers_kept < 1) refuse("wring::runtime_options::idle_workers_kept is 0; at least 1 has to stay");
   if (o.idle_timeout.count() < 1) refuse("wring::runtime_options::idle_timeout is below 1 ms");
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");

@@ -41,6 +41,10 @@ class core {
   // Starts the threads: 0 or -errno.
   int start();
 
+  // The public object in front of this; it changes when a runtime is moved.
+  [[nodiscard]] runtime& owner() const noexcept { return *owner_; }
+  void set_owner(runtime& r) noexcept { owner_ = &r; }
+
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }
   [[nodiscard]] sched::timekeeper& time() noexcept { return time_; }
@@ -68,6 +72,7 @@ class core {
  private:
   core(std::string complaint, const runtime_options& options);
 
+  runtime* owner_ = nullptr;
   runtime_options options_;
   sched::reporter report_;
   base::block_cache blocks_;

@@ -32,9 +32,11 @@ constinit default_slot slot;
 
 }  // namespace
 
-runtime::runtime(runtime_options options) : core_{started(options)} {}
-runtime::runtime(std::unique_ptr<detail::core> core) noexcept : core_{std::move(core)} {}
-runtime::runtime(runtime&&) noexcept = default;
+runtime::runtime(runtime_options options) : runtime{started(options)} {}
+runtime::runtime(std::unique_ptr<detail::core> core) noexcept : core_{std::move(core)} {
+  if (core_) core_->set_owner(*this);  // null: the other one was moved from
+}
+runtime::runtime(runtime&& other) noexcept : runtime{std::move(other.core_)} {}
 runtime::~runtime() = default;
 
 result<runtime> runtime::create(runtime_options options) {

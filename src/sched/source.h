@@ -41,7 +41,7 @@ class source {
   bool listed = false;     // on the pool's list or inbox drained into it; guarded by worker_pool::sources_mu_
 
  protected:
-  ~source() = default;
+  virtual ~source() = default;
 };
 
 }  // namespace wring::sched

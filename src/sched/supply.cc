@@ -166,14 +166,15 @@ void worker_pool::retire_due(base::timer& t) {
   base::instant next{};
   {
     const base::lock_guard lock{pool.idle_mu_};
-    while (pool.too_many_idle_locked() && !pool.idle_.empty() && pool.idle_.back()->idle_since + timeout <= now) {
+    // The last idle worker never leaves: wake_one() relies on whoever took it from the list to make another.
+    while (pool.too_many_idle_locked() && pool.idle_count_ > 1 && pool.idle_.back()->idle_since + timeout <= now) {
       worker* const w = pool.idle_.pop_back();
       pool.idle_hint_.store(--pool.idle_count_, base::order::relaxed);
       --pool.alive_;
       w->leaving.store(true, base::order::relaxed);
       gone.push_back(*w);
     }
-    pool.retirement_armed_ = !pool.stopping_ && pool.too_many_idle_locked() && !pool.idle_.empty();
+    pool.retirement_armed_ = !pool.stopping_ && pool.too_many_idle_locked() && pool.idle_count_ > 1;
     if (pool.retirement_armed_) next = pool.idle_.back()->idle_since + timeout;
   }
   if (next != base::instant{}) pool.services_.time.arm(t, next);

@@ -33,11 +33,17 @@ void timekeeper::stop() {
 
 void timekeeper::arm(base::timer& t, base::instant deadline) noexcept {
   const auto index = static_cast<std::size_t>(std::max(base::syscall::current_cpu(), 0)) % shards_.size();
-  shard& s = *shards_[index];
   const base::atomic_ref<std::uint64_t> tag{t.tag};
-  {
-    const base::lock_guard lock{s.mu};
+  const auto before = shard_in(tag.load(base::order::relaxed));
+  if (before != index) {
+    // A timer leaves its shard only under that shard's lock; so disarm(), which holds the lock of the shard that
+    // the tag names, can trust it.
+    const base::lock_guard lock{shards_[before]->mu};
     tag.store((tag.load(base::order::relaxed) & ~shard_mask) | index, base::order::relaxed);
+  }
+  {
+    shard& s = *shards_[index];
+    const base::lock_guard lock{s.mu};
     s.wheel.arm(t, deadline);
   }
   // (T2) after the timer is in its wheel; pairs with (T1).
@@ -47,11 +53,11 @@ void timekeeper::arm(base::timer& t, base::instant deadline) noexcept {
 bool timekeeper::disarm(base::timer& t) noexcept {
   const base::atomic_ref<std::uint64_t> tag{t.tag};
   for (;;) {
-    const auto index = static_cast<std::size_t>(tag.load(base::order::relaxed) & shard_mask);
+    const std::size_t index = shard_in(tag.load(base::order::relaxed));
     shard& s = *shards_[index];
     const base::lock_guard lock{s.mu};
-    // Armed elsewhere since we looked? Under the right lock the tag stands still.
-    if ((tag.load(base::order::relaxed) & shard_mask) != index) continue;
+    // Moved since we looked? While we hold the lock of the shard it names, the tag stands still.
+    if (shard_in(tag.load(base::order::relaxed)) != index) continue;
     return s.wheel.disarm(t);
   }
 }

@@ -49,6 +49,11 @@ class timekeeper {
     base::timer_wheel wheel WRING_GUARDED_BY(mu);
   };
 
+  // A timer may have been in another runtime before, with more shards; any number will do, if it is always the
+  // same for the same tag.
+  [[nodiscard]] std::size_t shard_in(std::uint64_t tag) const noexcept {
+    return static_cast<std::size_t>(tag & shard_mask) % shards_.size();
+  }
   static void main(void* self) { static_cast<timekeeper*>(self)->run(); }
   void run() noexcept;
   base::instant fire_due(base::instant now) noexcept;

@@ -45,7 +45,8 @@ base::instant worker_pool::look(base::instant now) noexcept {
     // Quiet. Publishers who find the pool unwatched watch it again; what was published before the exchange
     // is seen by the second look (store and load on both sides, all seq_cst).
     watched_.exchange(0, base::order::seq_cst);
-    if (!look_at_workers(now).relieved && !more()) {
+    const sight again = look_at_workers(now);
+    if (!again.moving && !again.relieved && !more()) {
       look_interval_ns_ = 0;
       return base::never;
     }

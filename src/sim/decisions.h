@@ -76,6 +76,8 @@ class decisions {
   // True once in `rate` times (0: never), if faults are on in this run.
   bool fault(std::uint32_t rate);
   bool timer();
+  // A relaxing thread goes on all the same.
+  bool spin();
   std::uint32_t stale(std::uint32_t choices);
   // Any of n, all alike; for tests.
   std::uint32_t any(std::uint32_t n);

@@ -9,35 +9,37 @@ namespace wring::sim {
 
 int simulation::futex_wait(const std::uint32_t* address, std::uint32_t expected, std::uint64_t deadline, here at) {
   point(operation::futex_wait, address, at);
+  const std::uint32_t place = memory_.atomic_at(address, *address).number;
   // The kernel compares under its own lock, which is a full barrier: it sees the newest value.
   if (*address != expected) {
-    note(operation::futex_again, address, 0, 0, 0);
+    note(operation::futex_again, address, place, 0, 0);
     return -EAGAIN;
   }
   if (fault(rates_.futex)) {
     ++counted_.spurious_wakes;
     const bool interrupted = decisions_.any(2) != 0;
-    note(interrupted ? operation::futex_interrupted : operation::futex_spurious, address, 0, 0, 0);
+    note(interrupted ? operation::futex_interrupted : operation::futex_spurious, address, place, 0, 0);
     return interrupted ? -EINTR : 0;
   }
   outcome how = outcome::timeout;
   if (deadline > now_) {
-    note(operation::futex_wait, address, 0, 0, 0);
+    note(operation::futex_wait, address, place, 0, 0);
     ++counted_.futex_waits;
     how = block(waiting::futex, address, deadline);
   }
   // Being woken orders nothing: whoever relies on that has a fault.
   if (how == outcome::woken) {
-    note(operation::futex_woken, address, 0, 0, 0);
+    note(operation::futex_woken, address, place, 0, 0);
     return 0;
   }
   ++counted_.timeouts;
-  note(operation::futex_timeout, address, 0, 0, 0);
+  note(operation::futex_timeout, address, place, 0, 0);
   return -ETIMEDOUT;
 }
 
 int simulation::futex_wake(const std::uint32_t* address, int count, here at) {
   point(operation::futex_wake, address, at);
+  const std::uint32_t place = memory_.atomic_at(address, *address).number;
   int woken = 0;
   while (woken < count) {
     std::array<virtual_thread*, max_threads> waiters;
@@ -55,7 +57,7 @@ int simulation::futex_wake(const std::uint32_t* address, int count, here at) {
     ++woken;
   }
   if (woken != 0) changed();
-  note(operation::futex_wake, address, 0, static_cast<std::uint32_t>(woken), 0);
+  note(operation::futex_wake, address, place, static_cast<std::uint32_t>(woken), 0);
   return woken;
 }
 

@@ -32,6 +32,9 @@ class strategy {
   // One of this many loads may be stale, one of this many steps jumps to the next timer; 0: none.
   [[nodiscard]] std::uint32_t stale_rate() const noexcept { return stale_rate_; }
   [[nodiscard]] std::uint32_t timer_rate() const noexcept { return timer_rate_; }
+  // cpu_relax() says that a thread cannot go on until another moves, but a bounded spin can: it gives up. In
+  // some seeds it is let spin, or nobody would ever be late for its last look.
+  [[nodiscard]] bool spins() const noexcept { return spins_; }
   [[nodiscard]] bool faults() const noexcept { return faults_; }
 
   void thread_began(std::uint32_t slot, rng& random) noexcept;
@@ -53,6 +56,7 @@ class strategy {
 
   kind kind_ = kind::random;
   bool faults_ = true;
+  bool spins_ = false;
   std::uint32_t stale_rate_ = 4;
   std::uint32_t timer_rate_ = 0;
   std::uint32_t burst_ = 8;

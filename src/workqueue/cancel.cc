@@ -35,6 +35,11 @@ pool_workqueue* take_from_timer(base::timer* t) noexcept {
   return q != nullptr && q->home().time().disarm(*t) ? q : nullptr;
 }
 
+// The queue that w serves at the moment. Sources are type-stable, so the pointer may be outdated but not wrong.
+pool_workqueue* served_by(sched::worker& w) noexcept {
+  return dynamic_cast<pool_workqueue*>(w.serving.load(base::order::acquire));  // pairs with start_serving()
+}
+
 sched::worker* last_worker(item& it) noexcept {
   const std::uint64_t state = state_of(it).load(base::order::acquire);  // pairs with run()
   pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));
@@ -64,7 +69,7 @@ bool cancel(item& it, base::timer* t) noexcept {
 bool wait_for_run(item& it) noexcept {
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return false;
-  auto* const q = static_cast<pool_workqueue*>(w->serving.load(base::order::acquire));  // pairs with start_serving()
+  pool_workqueue* const q = served_by(*w);
   waiter end;
   if (q == nullptr || !q->watch_run(*w, it, end)) return false;
   wait_blocking(end);
@@ -74,7 +79,7 @@ bool wait_for_run(item& it) noexcept {
 bool is_running(item& it) noexcept {
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return false;
-  auto* const q = static_cast<pool_workqueue*>(w->serving.load(base::order::acquire));  // pairs with start_serving()
+  pool_workqueue* const q = served_by(*w);
   return q != nullptr && q->runs_on(*w, it);
 }
 

@@ -29,7 +29,6 @@ std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
 
 bool pool_workqueue::submit(item& it) noexcept {
   sched::worker_pool* const pool = pool_;  // before the item is published: then the queue may end at any time
-  const bool has_leader = short_items_.load(base::order::relaxed);
   place_of(it).store(item_place::make(*this), base::order::relaxed);
   std::uint64_t w = word_.load(base::order::relaxed);
   std::uint64_t desired = 0;
@@ -41,8 +40,8 @@ bool pool_workqueue::submit(item& it) noexcept {
   } while (!word_.compare_exchange_weak(w, desired, base::order::seq_cst, base::order::relaxed));  // with drain_inbox()
   if ((w & (scheduled | full)) == 0) {
     pool->offer(*this);
-  } else if (has_leader && !pool->watched()) {
-    pool->watch();  // it may be stuck in an item that is not short
+  } else if (short_items_.load(base::order::relaxed) && !pool->watched()) {
+    pool->watch();  // a leader may be stuck in an item that is not short
   }
   return true;
 }
@@ -307,6 +306,7 @@ void pool_workqueue::serve(sched::worker& w) {
   if (offer) pool.offer(*this);
   if (it == nullptr) return;
   if (leading) {
+    if (max_active_ > 1 && !pool.watched()) pool.watch();  // what was queued before may be stuck behind it
     lead(x, it);
   } else {
     const std::uint64_t start = base::clock::ticks();
@@ -318,14 +318,20 @@ void pool_workqueue::serve(sched::worker& w) {
 // Runs items until there are none, others wait, or somebody took the lead away.
 void pool_workqueue::lead(execution& x, item* it) noexcept {
   sched::worker_pool& pool = *pool_;
-  std::uint64_t start = base::clock::ticks();
-  for (unsigned items = 1;; ++items) {
+  const std::uint64_t start = base::clock::ticks();
+  std::uint64_t counted = 0;  // of the items, how many are in started_
+  for (std::uint64_t items = 1;; ++items) {
     run(x, *it);
     waiter_chain ended;
-    const bool turn_over = items % items_per_turn == 0 && (pool.more() || pool.counts().awake > pool.target() + 1);
+    bool turn_over = false;
+    if (items % items_per_turn == 0) {
+      turn_over = pool.more() || pool.counts().awake > pool.target() + 1;
+      started_.fetch_add(items - counted, base::order::relaxed);
+      counted = items;
+    }
     if (x.worker.bias.enter()) {
       it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
-      const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
+      const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       x.worker.bias.leave();
       ended.complete_all();
       if (offer) pool.offer(*this);
@@ -337,13 +343,13 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         x.worker.bias.acknowledge(x.messages);
         x.messages = 0;
         if (leader_.load(base::order::relaxed) != &x.worker) {  // taken away: one execution among others now
-          started_.fetch_add(items - 1, base::order::relaxed);
+          started_.fetch_add(items - counted - 1, base::order::relaxed);  // finish() counts the last one
           break;
         }
         rejoin = x.worker.out_of_count.load(base::order::relaxed);
         x.worker.out_of_count.store(false, base::order::relaxed);
         it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
-        offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items);
+        offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       }
       if (rejoin) pool.joined_count();
       ended.complete_all();
@@ -355,8 +361,9 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
 }
 
 // The leader's last act in its section or under the lock; until then nobody else serves the queue as leader.
-bool pool_workqueue::resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items) noexcept {
-  started_.fetch_add(items, base::order::relaxed);
+bool pool_workqueue::resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items,
+                            std::uint64_t counted) noexcept {
+  started_.fetch_add(items - counted, base::order::relaxed);
   ended.add_all(x.waiters);
   x.running = nullptr;
   take_average(ticks, items);
@@ -402,11 +409,12 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
 // ---- on behalf of the pool --------------------------------------------------------------------------------
 
 bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
-  sched::worker_pool& pool = *pool_;
+  sched::worker_pool* pool = nullptr;
   bool offer = false;
   {
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this) return false;
+    pool = pool_;  // while the worker is in its item; once the queue is released it may end
     if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
     if (w.out_of_count.load(base::order::relaxed)) return false;
     w.out_of_count.store(true, base::order::relaxed);
@@ -419,8 +427,8 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
       if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
     }
   }
-  if (offer) pool.offer(*this);
-  pool.left_count();
+  if (offer) pool->offer(*this);
+  pool->left_count();
   return true;
 }
 

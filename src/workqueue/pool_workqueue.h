@@ -52,8 +52,6 @@ struct barrier_item : item {
 
 class alignas(base::cache_line) pool_workqueue : public sched::source {
  public:
-  virtual ~pool_workqueue() = default;
-
   static constexpr unsigned colours = 16;
   static constexpr unsigned max_active_most = 2048;
   static constexpr unsigned max_active_default = 1024;
@@ -150,7 +148,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // Without holding it.
   void run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
-  bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items) noexcept;  // held
+  bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items,
+              std::uint64_t counted) noexcept;  // held
   void finish(execution& x, std::uint64_t ticks) noexcept;
   void on_callback_exception(const char* what) noexcept;
   void report_leaked_scope(sched::worker& w) noexcept;

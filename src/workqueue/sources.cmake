@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # workqueue: items and the queues they wait in.
 set(WRING_WORKQUEUE_SOURCES
     workqueue/audit.cc

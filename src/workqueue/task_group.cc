@@ -132,8 +132,10 @@ item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcep
     while (it != nullptr && !belongs_to(*it, group)) it = item_list::next(*it);
     return it;
   }
+  // Who is inside while no slot is free must find its children: nobody else could start them.
+  const bool must_find = !own_slot && active_ >= max_active_;
   item* it = run_.back();
-  for (unsigned depth = 0; it != nullptr && depth < search_depth; it = item_list::prev(*it), ++depth) {
+  for (unsigned depth = 0; it != nullptr && (must_find || depth < search_depth); it = item_list::prev(*it), ++depth) {
     if (belongs_to(*it, group)) return it;
   }
   return nullptr;

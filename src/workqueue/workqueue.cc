@@ -14,16 +14,15 @@ namespace wring {
 
 namespace {
 
-detail::pool_workqueue* opened(runtime& where, const workqueue_options& options) {
-  return &where.core().workqueues<detail::registry>().open(options);
+detail::pool_workqueue& opened(runtime& where, const workqueue_options& options) {
+  return where.core().workqueues<detail::registry>().open(options);
 }
 
 }  // namespace
 
 workqueue::workqueue(workqueue_options options) : workqueue{runtime::default_instance(), options} {}
-workqueue::workqueue(runtime& where, workqueue_options options) : pwq_{opened(where, options)}, runtime_{&where} {}
-workqueue::workqueue(workqueue&& other) noexcept
-    : pwq_{std::exchange(other.pwq_, nullptr)}, runtime_{std::exchange(other.runtime_, nullptr)} {}
+workqueue::workqueue(runtime& where, workqueue_options options) : pwq_{&opened(where, options)} {}
+workqueue::workqueue(workqueue&& other) noexcept : pwq_{std::exchange(other.pwq_, nullptr)} {}
 
 workqueue::~workqueue() {
   if (pwq_ == nullptr) return;
@@ -44,7 +43,7 @@ result<workqueue> workqueue::create(workqueue_options options) {
 
 result<workqueue> workqueue::create(runtime& where, workqueue_options options) {
   try {
-    return workqueue{opened(where, options), &where};
+    return workqueue{opened(where, options)};
   } catch (const std::system_error& e) {
     return e.code();
   }
@@ -81,13 +80,13 @@ bool workqueue::flush() noexcept { return pwq_->flush(); }
 bool workqueue::drain() noexcept { return pwq_->drain(); }
 workqueue_stats workqueue::stats() const { return pwq_->stats(); }
 std::string workqueue::name() const { return pwq_->name(); }
-runtime& workqueue::owner() const noexcept { return *runtime_; }
+runtime& workqueue::owner() const noexcept { return pwq_->home().owner(); }
 
 namespace detail {
 
-void* closure_allocate(core& where, std::size_t bytes) { return where.allocate_block(bytes); }
-void closure_free(core& where, void* closure) noexcept { where.free_block(closure); }
-core& core_of_place(std::uint64_t place) noexcept { return item_place::queue_of(place)->home(); }
+void* closure_allocate(pool_workqueue& q, std::size_t bytes) { return q.home().allocate_block(bytes); }
+void closure_free(pool_workqueue& q, void* closure) noexcept { q.home().free_block(closure); }
+pool_workqueue& queue_of_place(std::uint64_t place) noexcept { return *item_place::queue_of(place); }
 
 }  // namespace detail
 }  // namespace wring
