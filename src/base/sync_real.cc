@@ -133,7 +133,7 @@ void fail(const char* text) noexcept {
 }
 
 stack_bounds thread_stack() noexcept {
-  static thread_local stack_bounds bounds = ask_stack();
+  [[gnu::tls_model("initial-exec")]] static thread_local stack_bounds bounds = ask_stack();
   return bounds;
 }
 

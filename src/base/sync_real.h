@@ -169,7 +169,8 @@ std::uint32_t thread_id() noexcept;
 template <class Tag, class T>
 struct thread_slot {
   static T*& get() noexcept {
-    static thread_local T* slot = nullptr;
+    // A few pointers fit what the dynamic linker keeps for libraries loaded later, so the fast model is safe.
+    [[gnu::tls_model("initial-exec")]] static thread_local T* slot = nullptr;
     return slot;
   }
 };

@@ -259,11 +259,10 @@ void simulation::relax(here at) {
   begin_step(operation::relax, nullptr, at);
   // Nobody is left to move, or all that move only wait: then only time can help.
   constexpr std::uint64_t idle_steps = 1000;
-  // It has looked since the last change, if it relaxed since then.
-  virtual_thread& t = me();
-  const bool in_vain = t.relaxed_at > last_change_;
-  t.relaxed_at = steps_;
-  const bool nobody = (ready_ == only(running_) && in_vain) || steps_ - last_change_ > idle_steps;
+  // Alone, it may still go on by itself: after a weak compare-exchange that failed for nothing, or with one
+  // more look.
+  constexpr std::uint64_t lonely_steps = 200;
+  const bool nobody = steps_ - last_change_ > (ready_ == only(running_) ? lonely_steps : idle_steps);
   if (nobody && next_timer_ != no_timer) jump_to_timer();
   if (ready_ != only(running_) && (in_row_ > patience || !decisions_.spin())) {
     decisions_.way().thread_relaxed(running_);
@@ -301,7 +300,6 @@ void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)
   t.finished = false;
   t.steps = 0;
   t.left_at = steps_;
-  t.relaxed_at = 0;
   t.decided = {.thread = t.model.id};
   t.next = operation::mark;
   t.next_address = nullptr;

@@ -119,7 +119,6 @@ class simulation {
     bool finished = false;
     std::uint32_t steps = 0;
     std::uint64_t left_at = 0;     // when it ran last
-    std::uint64_t relaxed_at = 0;  // when it found last that it cannot go on
     decisions::position decided;   // how far its present step is decided
 
     operation next = operation::mark;  // what it is about to do

@@ -15,8 +15,10 @@ namespace {
 // half on, each is taken on its own. Between the two nothing changes.
 constexpr std::uint64_t short_item_ns = 500;
 constexpr std::uint64_t long_item_ns = 1'500;
-// After so many items a leader looks whether somebody else waits for a worker.
+// After so many items a leader looks whether somebody else waits for a worker; it then goes on with what it has
+// drained, which is in its cache, but not beyond the second number.
 constexpr unsigned items_per_turn = 64;
+constexpr unsigned items_per_turn_most = 1024;
 
 std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
   static const std::uint64_t per_us = base::clock::ticks_per_us();
@@ -315,22 +317,26 @@ void pool_workqueue::serve(sched::worker& w) {
   }
 }
 
+bool pool_workqueue::turn_may_end(const execution& x, std::uint64_t items) const noexcept {
+  return x.handed.empty() && (run_.empty() || items % items_per_turn_most == 0);
+}
+
 // Runs items until there are none, others wait, or somebody took the lead away.
 void pool_workqueue::lead(execution& x, item* it) noexcept {
   sched::worker_pool& pool = *pool_;
   const std::uint64_t start = base::clock::ticks();
   std::uint64_t counted = 0;  // of the items, how many are in started_
+  bool turn_due = false;
   for (std::uint64_t items = 1;; ++items) {
     run(x, *it);
     waiter_chain ended;
-    bool turn_over = false;
     if (items % items_per_turn == 0) {
-      turn_over = pool.more() || pool.counts().awake > pool.target() + 1;
+      turn_due = pool.more() || pool.counts().awake > pool.target() + 1;
       started_.fetch_add(items - counted, base::order::relaxed);
       counted = items;
     }
     if (x.worker.bias.enter()) {
-      it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
+      it = turn_due && turn_may_end(x, items) ? nullptr : next_item(x, ended);
       const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       x.worker.bias.leave();
       ended.complete_all();
@@ -348,7 +354,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         }
         rejoin = x.worker.out_of_count.load(base::order::relaxed);
         x.worker.out_of_count.store(false, base::order::relaxed);
-        it = turn_over && x.handed.empty() ? nullptr : next_item(x, ended);
+        it = turn_due && turn_may_end(x, items) ? nullptr : next_item(x, ended);
         offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       }
       if (rejoin) pool.joined_count();
