@@ -55,7 +55,7 @@ pool_stats worker_pool::stats() const {
   }
   s.blocked_time = std::chrono::nanoseconds{blocked_ns};
   s.workers_max = alive_max_.load(base::order::relaxed);
-  s.blocked_max = blocked_max_.load(base::order::relaxed);
+  s.blocked_max = static_cast<unsigned>(blocked_max_.load(base::order::relaxed));
   s.wakeups = wakeups_.load(base::order::relaxed);
   s.workers_created = created_.load(base::order::relaxed);
   s.workers_retired = retired_.load(base::order::relaxed);

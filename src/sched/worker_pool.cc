@@ -75,8 +75,8 @@ void worker_pool::wake_one() noexcept {
 
 void worker_pool::left_count() noexcept {
   word_.block();
-  const std::uint32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
-  std::uint32_t most = blocked_max_.load(base::order::relaxed);
+  const std::int32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
+  std::int32_t most = blocked_max_.load(base::order::relaxed);
   while (blocked > most && !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
     base::cpu_relax();
   }

@@ -165,8 +165,8 @@ class worker_pool {
   base::atomic<std::uint64_t> limit_reached_{0};
   base::atomic<std::uint64_t> stalls_{0};
   base::atomic<std::uint32_t> alive_max_{0};
-  base::atomic<std::uint32_t> blocked_{0};
-  base::atomic<std::uint32_t> blocked_max_{0};
+  base::atomic<std::int32_t> blocked_{0};  // below 0 for a moment if a stuck worker goes on while it is counted out
+  base::atomic<std::int32_t> blocked_max_{0};
 };
 
 }  // namespace wring::sched

@@ -127,12 +127,11 @@ bool decisions::timer() {
 }
 
 bool decisions::spin() {
-  constexpr std::uint32_t stops_in = 64;
   std::uint32_t v = 0;
   switch (source_) {
-    case source::seed: v = way_.spins() && !random_.one_in(stops_in) ? 1 : 0; break;
+    case source::seed: v = way_.spins() && random_.one_in(2) ? 1 : 0; break;
     case source::list: v = listed() != 0 ? 1 : 0; break;
-    case source::search: break;  // would branch at every turn of every spin
+    case source::search: v = search_->choose(2, &search::preemptions); break;
   }
   return note(v) != 0;
 }
@@ -172,7 +171,7 @@ std::uint32_t decisions::thread(slot_set ready, std::uint32_t running, bool may_
       }
       break;
     case source::search:
-      // A thread that relaxes hands on in a circle, for the same reason as in spin().
+      // A thread that relaxes hands on in a circle: branching there would try every spin.
       if (may_stay || free_choice) {
         const auto n = static_cast<std::uint32_t>(std::popcount(ready));
         for (std::uint32_t k = search_->choose(n, may_stay ? &search::preemptions : nullptr); k > 0; --k) {

@@ -76,7 +76,7 @@ class decisions {
   // True once in `rate` times (0: never), if faults are on in this run.
   bool fault(std::uint32_t rate);
   bool timer();
-  // A relaxing thread goes on all the same.
+  // A relaxing thread goes on all the same, until its spin is over.
   bool spin();
   std::uint32_t stale(std::uint32_t choices);
   // Any of n, all alike; for tests.

@@ -94,7 +94,8 @@ struct report : totals {
 report explore(const options& how, const std::function<void()>& body);
 
 struct bounds {
-  std::uint32_t preemptions = 2;  // switches away from a thread that could go on, and timers that fire early
+  // Switches away from a thread that could go on, timers that fire early, and spins that nobody interrupts.
+  std::uint32_t preemptions = 2;
   std::uint32_t stale_loads = 0;
   std::uint32_t faults = 0;  // answers of the fault profile
   std::uint64_t most_runs = 1'000'000;

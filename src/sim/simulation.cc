@@ -127,6 +127,8 @@ void simulation::begin_step(operation op, const void* address, here at) {
   t.next = op;
   t.next_address = address;
   t.at = at;
+  // One decision for a whole spin: what is not looking or relaxing ends it.
+  if (op != operation::load && op != operation::relax) t.spinning = false;
   ++t.steps;
   ++steps_;
   ++in_row_;
@@ -264,9 +266,13 @@ void simulation::relax(here at) {
   constexpr std::uint64_t lonely_steps = 200;
   const bool nobody = steps_ - last_change_ > (ready_ == only(running_) ? lonely_steps : idle_steps);
   if (nobody && next_timer_ != no_timer) jump_to_timer();
-  if (ready_ != only(running_) && (in_row_ > patience || !decisions_.spin())) {
-    decisions_.way().thread_relaxed(running_);
-    choose_next(leaving::must_yield);
+  if (ready_ != only(running_)) {
+    bool& spins = me().spinning;
+    spins = in_row_ <= patience && (spins || decisions_.spin());
+    if (!spins) {
+      decisions_.way().thread_relaxed(running_);
+      choose_next(leaving::must_yield);
+    }
   }
   note(operation::relax, nullptr, 0, 0, 0);
 }
@@ -298,6 +304,7 @@ void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)
   t.argument = argument;
   t.used = true;
   t.finished = false;
+  t.spinning = false;
   t.steps = 0;
   t.left_at = steps_;
   t.decided = {.thread = t.model.id};

@@ -117,9 +117,10 @@ class simulation {
     void* argument = nullptr;
     bool used = false;  // the slot has a thread that is not joined yet
     bool finished = false;
+    bool spinning = false;  // it relaxes and is let go on all the same
     std::uint32_t steps = 0;
-    std::uint64_t left_at = 0;     // when it ran last
-    decisions::position decided;   // how far its present step is decided
+    std::uint64_t left_at = 0;    // when it ran last
+    decisions::position decided;  // how far its present step is decided
 
     operation next = operation::mark;  // what it is about to do
     const void* next_address = nullptr;

@@ -32,7 +32,7 @@ strategy::strategy(std::uint64_t seed) noexcept {
   if (stale_rate_ != 2 && random.one_in(4)) faults_ = false;
   constexpr std::array<std::uint32_t, 4> timer_rates{0, 512, 128, 32};
   timer_rate_ = timer_rates[random.below(4)];
-  spins_ = random.one_in(3);
+  spins_ = random.one_in(2);
 }
 
 const char* strategy::name() const noexcept {

@@ -94,9 +94,10 @@ bool cancel_sync(item& it, base::timer* t) noexcept {
 
 flush_result flush(item& it, base::timer* t) noexcept {
   barrier_item barrier;
-  for (patience p;; p.pause()) {
+  bool asked = false;  // it was pending when we came: true also if it has run meanwhile, without us (WQ-82)
+  for (patience p;; asked = true, p.pause()) {
     if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) {
-      return wait_for_run(it) ? flush_result::waited : flush_result::idle;
+      return wait_for_run(it) || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
       if (!target->submit(it)) {

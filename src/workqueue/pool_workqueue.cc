@@ -285,6 +285,7 @@ void pool_workqueue::serve(sched::worker& w) {
   waiter_chain ended;
   bool offer = false;
   bool leading = false;
+  bool watch = false;
   item* it = nullptr;
   {
     const visit hold{*this};
@@ -299,6 +300,8 @@ void pool_workqueue::serve(sched::worker& w) {
       } else if (leads()) {
         leader_.store(&w, base::order::relaxed);
         leading = true;
+        // What came before may get stuck behind the first item; who comes later watches (submit()).
+        watch = max_active_ > 1 && (!run_.empty() || head_of(word_.load(base::order::seq_cst)) != nullptr);
       } else {
         offer = settle();
       }
@@ -308,7 +311,7 @@ void pool_workqueue::serve(sched::worker& w) {
   if (offer) pool.offer(*this);
   if (it == nullptr) return;
   if (leading) {
-    if (max_active_ > 1 && !pool.watched()) pool.watch();  // what was queued before may be stuck behind it
+    if (watch && !pool.watched()) pool.watch();
     lead(x, it);
   } else {
     const std::uint64_t start = base::clock::ticks();
