@@ -320,8 +320,8 @@ void pool_workqueue::serve(sched::worker& w) {
   }
 }
 
-bool pool_workqueue::turn_may_end(const execution& x, std::uint64_t items) const noexcept {
-  return x.handed.empty() && (run_.empty() || items % items_per_turn_most == 0);
+bool pool_workqueue::turn_may_end(const execution& x, bool in_the_middle) const noexcept {
+  return x.handed.empty() && (in_the_middle || run_.empty());
 }
 
 // Runs items until there are none, others wait, or somebody took the lead away.
@@ -330,16 +330,21 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
   const std::uint64_t start = base::clock::ticks();
   std::uint64_t counted = 0;  // of the items, how many are in started_
   bool turn_due = false;
+  bool quick = short_items_.load(base::order::relaxed);
   for (std::uint64_t items = 1;; ++items) {
     run(x, *it);
     waiter_chain ended;
-    if (items % items_per_turn == 0) {
+    // Items that are not known to be short, as those of ordered queues may be, get a look each.
+    const bool boundary = items % items_per_turn == 0;
+    if (boundary && quick) quick = base::clock::ticks() - start < items * ticks_of_ns(long_item_ns);
+    if (boundary || !quick) {
       turn_due = pool.more() || pool.counts().awake > pool.target() + 1;
       started_.fetch_add(items - counted, base::order::relaxed);
       counted = items;
     }
+    const bool in_the_middle = turn_due && (!quick || items % items_per_turn_most == 0);
     if (x.worker.bias.enter()) {
-      it = turn_due && turn_may_end(x, items) ? nullptr : next_item(x, ended);
+      it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
       const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       x.worker.bias.leave();
       ended.complete_all();
@@ -357,7 +362,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         }
         rejoin = x.worker.out_of_count.load(base::order::relaxed);
         x.worker.out_of_count.store(false, base::order::relaxed);
-        it = turn_due && turn_may_end(x, items) ? nullptr : next_item(x, ended);
+        it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
         offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       }
       if (rejoin) pool.joined_count();

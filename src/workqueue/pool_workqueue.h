@@ -144,7 +144,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void pass_marker(flusher& f, waiter_chain& ended) noexcept;
   void flush_progress(waiter_chain& ended) noexcept;
   [[nodiscard]] bool idle() const noexcept;
-  [[nodiscard]] bool turn_may_end(const execution& x, std::uint64_t items) const noexcept;
+  [[nodiscard]] bool turn_may_end(const execution& x, bool in_the_middle) const noexcept;
 
   // Without holding it.
   void run(execution& x, item& it) noexcept;
