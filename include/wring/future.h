@@ -51,7 +51,9 @@ class future {
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
   [[nodiscard]] bool ready() const noexcept { return state_->ready.is_set(); }
   void wait() const noexcept { state_->ready.wait(); }
-  [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const noexcept { return state_->ready.wait_for(timeout); }
+  [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const noexcept {
+    return state_->ready.wait_for(timeout);
+  }
 
   // Waits, then gives the value or throws what the closure threw; std::future_error(broken_promise) if
   // the closure was refused. Leaves the future invalid.
@@ -82,7 +84,8 @@ class promise {
   promise(promise&&) noexcept = default;
   promise& operator=(promise&&) = delete;
   ~promise() {
-    if (state_ && !state_->ready.is_set()) fail(std::make_exception_ptr(std::future_error{std::future_errc::broken_promise}));
+    if (state_ && !state_->ready.is_set())
+      fail(std::make_exception_ptr(std::future_error{std::future_errc::broken_promise}));
   }
 
   [[nodiscard]] future<T> get_future() const noexcept { return future<T>{state_}; }

@@ -35,8 +35,8 @@ struct runtime_options {
   std::size_t stack_bytes = std::size_t{1} << 20;
   // A surplus worker leaves after it has been idle this long (WQ-106).
   std::chrono::milliseconds idle_timeout{300'000};
-  // So many idle workers always stay (at least 1); beyond them, a worker is surplus when there is more than one idle per
-  // `busy_workers_per_idle` busy ones (WQ-105).
+  // So many idle workers always stay (at least 1); beyond them, a worker is surplus when there is more than one idle
+  // per `busy_workers_per_idle` busy ones (WQ-105).
   unsigned idle_workers_kept = 2;
   unsigned busy_workers_per_idle = 4;
   // How long to wait before trying again after the system refused a thread (WQ-103).

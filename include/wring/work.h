@@ -49,8 +49,8 @@ class small_callable {
 
   // Such a callable is not stored but made anew at each call, which keeps the constructor constant-evaluable.
   template <class F>
-  static constexpr bool stateless = std::is_empty_v<F> && std::is_trivially_default_constructible_v<F> &&
-                                    std::is_trivially_destructible_v<F>;
+  static constexpr bool stateless =
+      std::is_empty_v<F> && std::is_trivially_default_constructible_v<F> && std::is_trivially_destructible_v<F>;
 
   template <class F>
   constexpr explicit small_callable(F f) noexcept {
@@ -181,8 +181,7 @@ static_assert(sizeof(work) == 64);
 class WRING_EXPORT delayed_work final {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, delayed_work> &&
-             detail::work_callable<detail::stored_callable<F>>)
+    requires(!std::is_same_v<std::remove_cvref_t<F>, delayed_work> && detail::work_callable<detail::stored_callable<F>>)
   constexpr explicit(false) delayed_work(F&& callback) noexcept : work_{std::forward<F>(callback)} {}
   // Cancels and waits, as ~work().
   ~delayed_work() { quiesce(); }

@@ -98,7 +98,8 @@ class push_stack {
     T* head = head_.load(order::relaxed);
     do {
       Links::next(t) = head;
-    } while (!head_.compare_exchange_weak(head, &t, order::seq_cst, order::relaxed));  // pairs with grab()
+    } while (!head_.compare_exchange_weak(head, &t, WRING_PLANT(reordered_publish) ? order::relaxed : order::seq_cst,
+                                          order::relaxed));  // pairs with grab()
   }
   [[nodiscard]] bool empty() const noexcept { return head_.load(order::seq_cst) == nullptr; }
   // All elements, newest first, linked by next.

@@ -30,7 +30,6 @@ namespace {
 
 }  // namespace
 
-
 void heavy_fence_slow() noexcept {
   fence_full();
   if (heavy_fence_available) ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);

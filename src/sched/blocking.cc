@@ -24,7 +24,8 @@ blocking_scope::~blocking_scope() {
   if (worker_ == nullptr) return;
   w->serving.load(base::order::relaxed)->join_count(*w);
   // One writer: the worker itself.
-  w->blocked_ns.store(w->blocked_ns.load(base::order::relaxed) + (base::clock::now().ns - since_ns_), base::order::relaxed);
+  w->blocked_ns.store(w->blocked_ns.load(base::order::relaxed) + (base::clock::now().ns - since_ns_),
+                      base::order::relaxed);
 }
 
 }  // namespace wring

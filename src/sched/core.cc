@@ -34,8 +34,7 @@ runtime_options planned(runtime_options o, std::string& complaint) {
 
 }  // namespace
 
-core::core(const runtime_options& options)
-    : core{std::string{}, options} {}
+core::core(const runtime_options& options) : core{std::string{}, options} {}
 
 core::core(std::string complaint, const runtime_options& options)
     : options_{planned(options, complaint)},

@@ -35,7 +35,7 @@ class reporter {
 
   base::atomic<std::uint64_t> warnings_{0};
   base::mutex mu_{base::rank::leaf};
-  base::instant window_ WRING_GUARDED_BY(mu_) {};
+  base::instant window_ WRING_GUARDED_BY(mu_){};
   unsigned in_window_ WRING_GUARDED_BY(mu_) = 0;
   unsigned kept_back_ WRING_GUARDED_BY(mu_) = 0;
 };

@@ -15,7 +15,8 @@ namespace {
 std::unique_ptr<detail::core> started(const runtime_options& options) {
   auto core = std::make_unique<detail::core>(options);
   if (const int e = core->start(); e != 0) {
-    throw std::system_error{std::error_code{-e, std::generic_category()}, "wring: the first threads could not be created"};
+    throw std::system_error{std::error_code{-e, std::generic_category()},
+                            "wring: the first threads could not be created"};
   }
   return core;
 }

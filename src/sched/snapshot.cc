@@ -9,15 +9,17 @@ namespace wring::sched {
 
 namespace {
 
-std::string name_of(const worker& w) { return "wring/u" + std::to_string(w.pool.index()) + ":" + std::to_string(w.index); }
+std::string name_of(const worker& w) {
+  return "wring/u" + std::to_string(w.pool.index()) + ":" + std::to_string(w.index);
+}
 
 worker_stats snapshot_of(worker& w) {
   worker_stats s{.name = name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
   s.items_started = w.items_started.load(base::order::relaxed);
   const source* const serving = w.serving.load(base::order::acquire);
   if (serving == nullptr) return s;
-  s.state = w.out_of_count.load(base::order::relaxed) ? worker_stats::state_kind::blocked
-                                                      : worker_stats::state_kind::running;
+  s.state =
+      w.out_of_count.load(base::order::relaxed) ? worker_stats::state_kind::blocked : worker_stats::state_kind::running;
   {
     const base::lock_guard lock{w.description_mu};
     s.description = w.description;
@@ -76,8 +78,8 @@ void worker_pool::describe(base::writer& w) const {
   append_workers(workers);
   for (const worker_stats& k : workers) {
     if (k.state == worker_stats::state_kind::idle) continue;
-    w.put("  ", k.name, k.state == worker_stats::state_kind::blocked ? " blocked in " : " runs ", k.description, ", item ",
-          k.items_started, "\n");
+    w.put("  ", k.name, k.state == worker_stats::state_kind::blocked ? " blocked in " : " runs ", k.description,
+          ", item ", k.items_started, "\n");
   }
 }
 

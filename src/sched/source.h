@@ -38,7 +38,7 @@ class source {
 
   source* next = nullptr;  // in the pool's inbox or list
   source* prev = nullptr;
-  bool listed = false;     // on the pool's list or inbox drained into it; guarded by worker_pool::sources_mu_
+  bool listed = false;  // on the pool's list or inbox drained into it; guarded by worker_pool::sources_mu_
 
  protected:
   virtual ~source() = default;

@@ -21,7 +21,8 @@ void worker_pool::ensure_spare() noexcept {
 
 bool worker_pool::begin_creation() noexcept {
   const base::lock_guard lock{idle_mu_};
-  if (!idle_.empty() || managing_ || cooling_down_ || stopping_ || alive_ >= services_.options.max_workers) return false;
+  if (!idle_.empty() || managing_ || cooling_down_ || stopping_ || alive_ >= services_.options.max_workers)
+    return false;
   managing_ = true;
   ++alive_;
   return true;
@@ -110,7 +111,7 @@ void worker_pool::creation_refused(int error) noexcept {
     cooling_down_ = true;
     // Nobody is idle now, so there is nobody to wake for these slots; workers look before they park (K3). Under
     // the lock, as in wake_one().
-    if (owed_ != 0) word_.leave_searching(owed_);
+    if (owed_ != 0 && !WRING_PLANT(owed_slot_forgotten)) word_.leave_searching(owed_);
     owed_ = 0;
     report = !refusal_reported_;
     refusal_reported_ = true;

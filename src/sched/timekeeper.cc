@@ -20,9 +20,7 @@ timekeeper::timekeeper(unsigned cpus) {
 
 timekeeper::~timekeeper() { stop(); }
 
-int timekeeper::start(const base::thread_options& options) {
-  return base::thread_create(thread_, options, main, this);
-}
+int timekeeper::start(const base::thread_options& options) { return base::thread_create(thread_, options, main, this); }
 
 void timekeeper::stop() {
   if (!thread_.joinable()) return;

@@ -40,9 +40,9 @@ class alignas(base::cache_line) worker {
   // holds that lock and sees `serving == this source` knows that both stay.
   base::bias bias;
   base::atomic<source*> serving{nullptr};
-  void* frame = nullptr;                          // what the source keeps about this worker
-  base::atomic<bool> out_of_count{false};         // inside an item, but blocked or stuck
-  base::atomic<std::uint64_t> items_started{0};   // also the number of the item it is in
+  void* frame = nullptr;                         // what the source keeps about this worker
+  base::atomic<bool> out_of_count{false};        // inside an item, but blocked or stuck
+  base::atomic<std::uint64_t> items_started{0};  // also the number of the item it is in
 
   // The worker only.
   unsigned blocking_depth = 0;

@@ -34,9 +34,7 @@ void worker_pool::offer(source& s) noexcept {
 
 void worker_pool::notify() noexcept {
   switch (word_.claim(config_.target)) {
-    case pool_word::claim_result::claimed:
-      wake_one();
-      break;
+    case pool_word::claim_result::claimed: wake_one(); break;
     case pool_word::claim_result::somebody_searches:  // it has (F1) or (K2) still before it
       break;
     case pool_word::claim_result::full:
@@ -77,15 +75,20 @@ void worker_pool::left_count() noexcept {
   word_.block();
   const std::int32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
   std::int32_t most = blocked_max_.load(base::order::relaxed);
-  while (blocked > most && !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
+  while (blocked > most &&
+         !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
     base::cpu_relax();
   }
   if (more()) notify();
 }
 
-void worker_pool::joined_count() noexcept {
+// The count comes first: as soon as the worker is said to be in it, the timekeeper may take it out again, and
+// the word must not go below what it counts.
+void worker_pool::join_count(worker& w) noexcept {
+  if (!w.out_of_count.load(base::order::relaxed)) return;
   word_.resume();
   blocked_.fetch_sub(1, base::order::relaxed);
+  w.out_of_count.store(false, base::order::relaxed);
 }
 
 // ---- the list of sources ----------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ void worker_pool::run(worker& w) noexcept {
   for (;;) {
     w.parker.park();
     if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
-    source* s = search(w);  // the waker has claimed a slot: awake and searching
+    source* s = search(w);                            // the waker has claimed a slot: awake and searching
     while (s != nullptr) s = serve(w, *s);
     if (w.leaving.load(base::order::relaxed)) break;
   }

@@ -61,8 +61,9 @@ class worker_pool {
   }
 
   // The count of awake workers, on behalf of a worker that is inside an item.
-  void left_count() noexcept;    // then more(): wakes or creates another
-  void joined_count() noexcept;
+  void left_count() noexcept;  // then more(): wakes or creates another
+  // By who holds the source that the worker serves; does nothing if the worker is in the count.
+  void join_count(worker& w) noexcept;
 
   // The floor: while watched, the timekeeper looks at this pool until it is quiet.
   [[nodiscard]] bool watched() const noexcept { return watched_.load(base::order::seq_cst) != 0; }
@@ -133,12 +134,12 @@ class worker_pool {
   base::list<source> sources_ WRING_GUARDED_BY(sources_mu_);
 
   alignas(base::cache_line) mutable base::mutex idle_mu_{base::rank::idle};
-  base::list<worker> idle_ WRING_GUARDED_BY(idle_mu_);            // front: parked last (WQ-104)
+  base::list<worker> idle_ WRING_GUARDED_BY(idle_mu_);  // front: parked last (WQ-104)
   unsigned idle_count_ WRING_GUARDED_BY(idle_mu_) = 0;
-  unsigned alive_ WRING_GUARDED_BY(idle_mu_) = 0;                 // threads, the one being created included
-  unsigned owed_ WRING_GUARDED_BY(idle_mu_) = 0;                  // claimed slots that wait for a worker
-  bool managing_ WRING_GUARDED_BY(idle_mu_) = false;              // somebody creates a worker
-  bool cooling_down_ WRING_GUARDED_BY(idle_mu_) = false;          // creation was refused, retry_timer_ is armed
+  unsigned alive_ WRING_GUARDED_BY(idle_mu_) = 0;         // threads, the one being created included
+  unsigned owed_ WRING_GUARDED_BY(idle_mu_) = 0;          // claimed slots that wait for a worker
+  bool managing_ WRING_GUARDED_BY(idle_mu_) = false;      // somebody creates a worker
+  bool cooling_down_ WRING_GUARDED_BY(idle_mu_) = false;  // creation was refused, retry_timer_ is armed
   bool retirement_armed_ WRING_GUARDED_BY(idle_mu_) = false;
   bool stopping_ WRING_GUARDED_BY(idle_mu_) = false;
   bool refusal_reported_ WRING_GUARDED_BY(idle_mu_) = false;

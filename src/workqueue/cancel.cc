@@ -109,7 +109,9 @@ flush_result flush(item& it, base::timer* t) noexcept {
     if (q == nullptr) continue;
     const pool_workqueue::barrier_attempt attempt = q->place_barrier(it, barrier);
     if (attempt.refused) {
-      q->misuse("flush of a pending item from a callback of its own queue, which runs one item at a time, would wait for itself");
+      q->misuse(
+          "flush of a pending item from a callback of its own queue, which runs one item at a time, would wait for "
+          "itself");
       return flush_result::refused;
     }
     if (attempt.placed) {

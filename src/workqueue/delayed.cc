@@ -15,13 +15,16 @@ namespace {
 constexpr unsigned generation_shift = 8;  // below it the timekeeper keeps the shard
 static_assert(sched::timekeeper::shard_mask < 1u << generation_shift);
 
-void make_idle(item& it) noexcept { state_of(it).fetch_and(~item_state::pending, base::order::release); }  // with queue()
+void make_idle(item& it) noexcept {
+  state_of(it).fetch_and(~item_state::pending, base::order::release);
+}  // with queue()
 
 // The timekeeper, at expiry. The item is pending and nobody else's.
 void expired(base::timer& t) {
   item& it = item_access::of(item_access::delayed_of(t));
   pool_workqueue& q = *delay_target(t);
-  const std::uint64_t generation = base::atomic_ref<std::uint64_t>{t.tag}.load(base::order::relaxed) >> generation_shift;
+  const std::uint64_t generation =
+      base::atomic_ref<std::uint64_t>{t.tag}.load(base::order::relaxed) >> generation_shift;
   if (generation != (q.generation() & (~std::uint64_t{0} >> generation_shift))) {
     q.home().report().warn("a delayed_work came due for a queue that was destroyed; it is dropped (cancel it before)");
     make_idle(it);

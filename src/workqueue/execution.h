@@ -75,10 +75,10 @@ struct execution : frame {
   execution& operator=(const execution&) = delete;
 
   sched::worker& worker;
-  unsigned colour = 0;        // the flush colour its item was started in
+  unsigned colour = 0;         // the flush colour its item was started in
   std::uint32_t messages = 0;  // visitors who left something here (bias.h)
-  item_list handed;           // to be run here next, in this order (WQ-61), barriers included
-  waiter_chain waiters;       // for the end of `running`
+  item_list handed;            // to be run here next, in this order (WQ-61), barriers included
+  waiter_chain waiters;        // for the end of `running`
 };
 
 // Announces blocking, then waits.

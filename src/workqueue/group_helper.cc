@@ -30,14 +30,11 @@ void group_helper::serve(sched::worker& w) {
     const helper_frame inside{*queue_, nullptr};
     item_access::run_children(*group_);
   }
-  bool rejoin = false;
   {
     const base::lock_guard lock{mu_};
-    rejoin = w.out_of_count.load(base::order::relaxed);
-    w.out_of_count.store(false, base::order::relaxed);
+    pool.join_count(w);
     w.serving.store(nullptr, base::order::release);
   }
-  if (rejoin) pool.joined_count();
   end.done.complete();  // from here on the helper may serve another group
 }
 
@@ -55,12 +52,8 @@ bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
 }
 
 void group_helper::join_count(sched::worker& w) {
-  {
-    const base::lock_guard lock{mu_};
-    if (!w.out_of_count.load(base::order::relaxed)) return;
-    w.out_of_count.store(false, base::order::relaxed);
-  }
-  pool_->joined_count();
+  const base::lock_guard lock{mu_};
+  pool_->join_count(w);
 }
 
 void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {

@@ -38,7 +38,8 @@ class helper_frame : frame {
 
 class group_helper : public sched::source {
  public:
-  void prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool, waiter& its_end) noexcept;
+  void prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool,
+               waiter& its_end) noexcept;
 
   void serve(sched::worker& w) override;
   bool leave_count(sched::worker& w, const std::uint64_t* seq) override;

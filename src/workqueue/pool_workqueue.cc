@@ -153,9 +153,10 @@ item* pool_workqueue::next_item(execution& x, waiter_chain& ended) noexcept {
       if (other != nullptr && other != &x) {
         base::sometimes("item handed to the worker that runs it");
         item* const following = run_.front();
-        place_of(*it).store(item_place::make(*this, item_place::listed | item_place::handed, colour_), base::order::relaxed);
+        place_of(*it).store(item_place::make(*this, item_place::listed | item_place::handed, colour_),
+                            base::order::relaxed);
         ++in_flight_[colour_];
-        other->handed.push_back(*it);
+        if (!WRING_PLANT(handed_item_lost)) other->handed.push_back(*it);
         if ((state & item_state::linked) != 0) take_linked(following, run_, *other);
         continue;
       }
@@ -182,7 +183,7 @@ void pool_workqueue::start_serving(execution& x) noexcept {
 
 void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
   --active_;
-  --in_flight_[x.colour];
+  in_flight_[x.colour] -= WRING_PLANT(flush_counted_twice) && in_flight_[x.colour] > 1 ? 2 : 1;
   x.worker.serving.store(nullptr, base::order::release);
   x.worker.frame = nullptr;
   flush_progress(ended);
@@ -222,6 +223,7 @@ void pool_workqueue::take_average(std::uint64_t ticks, std::uint64_t items) noex
   average_ticks_ = (average_ticks_ * 3 + ticks / items) / 4;
   if (average_ticks_ < ticks_of_ns(short_item_ns)) {
     if (!unmanaged_) short_items_.store(true, base::order::relaxed);
+    base::sometimes("queue of short items");
   } else if (average_ticks_ > ticks_of_ns(long_item_ns)) {
     short_items_.store(false, base::order::relaxed);
   }
@@ -266,11 +268,14 @@ void pool_workqueue::run(execution& x, item& it) noexcept {
     // time; the bits below are ours as long as `pending` is set. acq_rel: pairs with queue(), WQ-64.
     constexpr std::uint64_t ours = item_state::pending | item_state::linked | item_state::worker_mask;
     const std::uint64_t off_queue = item_state::worker_bits(pool_->index(), x.worker.index);
+    if (WRING_PLANT(pending_cleared_late)) call(it, entry);
     state.fetch_add(off_queue - (seen & ours), base::order::acq_rel);
+    if (WRING_PLANT(pending_cleared_late)) return;
   }
   call(it, entry);
   if (x.worker.described) x.worker.forget_description();
-  if (x.worker.blocking_depth != 0) [[unlikely]] report_leaked_scope(x.worker);
+  if (x.worker.blocking_depth != 0) [[unlikely]]
+    report_leaked_scope(x.worker);
 }
 
 // WQ-68: what a callback enters it must leave. The end of the item counts the worker again.
@@ -351,21 +356,18 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
       if (offer) pool.offer(*this);
     } else {
       bool offer = false;
-      bool rejoin = false;
       {
         const visit hold{*this};
         x.worker.bias.acknowledge(x.messages);
         x.messages = 0;
-        if (leader_.load(base::order::relaxed) != &x.worker) {  // taken away: one execution among others now
+        if (leader_.load(base::order::relaxed) != &x.worker) {            // taken away: one execution among others now
           started_.fetch_add(items - counted - 1, base::order::relaxed);  // finish() counts the last one
           break;
         }
-        rejoin = x.worker.out_of_count.load(base::order::relaxed);
-        x.worker.out_of_count.store(false, base::order::relaxed);
+        pool.join_count(x.worker);
         it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
         offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
       }
-      if (rejoin) pool.joined_count();
       ended.complete_all();
       if (offer) pool.offer(*this);
     }
@@ -394,15 +396,13 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     waiter_chain ended;
     item* it = nullptr;
     bool offer = false;
-    bool rejoin = false;
     {
       const visit hold{*this};
       if (x.messages != 0) {
         x.worker.bias.acknowledge(x.messages);
         x.messages = 0;
       }
-      rejoin = x.worker.out_of_count.load(base::order::relaxed);
-      if (rejoin) x.worker.out_of_count.store(false, base::order::relaxed);
+      pool.join_count(x.worker);
       if (ticks != 0) take_average(ticks, 1);
       started_.fetch_add(1, base::order::relaxed);
       it = next_handed(x, ended);
@@ -411,7 +411,6 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
         offer = reopen();
       }
     }
-    if (rejoin) pool.joined_count();
     ended.complete_all();
     if (offer) pool.offer(*this);
     if (it == nullptr) return;
@@ -447,12 +446,8 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
 }
 
 void pool_workqueue::join_count(sched::worker& w) {
-  {
-    const visit hold{*this};
-    if (!w.out_of_count.load(base::order::relaxed)) return;
-    w.out_of_count.store(false, base::order::relaxed);
-  }
-  pool_->joined_count();
+  const visit hold{*this};
+  pool_->join_count(w);
 }
 
 bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
@@ -535,13 +530,14 @@ void pool_workqueue::misuse(const char* what, const std::string& with) {
 
 workqueue_stats pool_workqueue::stats() {
   const visit hold{*this};
-  return {.name = name_,
-          .max_active = max_active_,
-          .active = active_,
-          .congested = active_ >= max_active_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
-          .items_started = started_.load(base::order::relaxed),
-          .exceptions = exceptions_.load(base::order::relaxed),
-          .rejected = rejected_.load(base::order::relaxed)};
+  return {
+      .name = name_,
+      .max_active = max_active_,
+      .active = active_,
+      .congested = active_ >= max_active_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
+      .items_started = started_.load(base::order::relaxed),
+      .exceptions = exceptions_.load(base::order::relaxed),
+      .rejected = rejected_.load(base::order::relaxed)};
 }
 
 }  // namespace wring::detail

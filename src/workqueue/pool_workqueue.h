@@ -28,7 +28,6 @@
 #include <array>
 #include <string>
 
-
 namespace wring::detail {
 
 // A flush of a queue that is under way: the marker ends the colour it waits for (WQ-85).
@@ -41,8 +40,8 @@ struct flusher : waiter {
     flusher* flush = nullptr;
   } marker;
   unsigned colour = 0;
-  waiter_chain followers;          // flushers that share this colour
-  flusher* next_flush = nullptr;   // in passed_ or overflow_
+  waiter_chain followers;         // flushers that share this colour
+  flusher* next_flush = nullptr;  // in passed_ or overflow_
 };
 
 struct barrier_item : item {
@@ -158,10 +157,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
 
   // Line 0: publishers and takers.
   base::atomic<std::uint64_t> word_{closed};
-  sched::worker_pool* pool_ = nullptr;            // constant during a life
-  core* core_ = nullptr;                          // constant for ever
-  base::atomic<bool> short_items_{false};         // a hint: items are so short that one leader is fastest
-  bool unmanaged_ = false;                        // constant during a life, as the next four
+  sched::worker_pool* pool_ = nullptr;     // constant during a life
+  core* core_ = nullptr;                   // constant for ever
+  base::atomic<bool> short_items_{false};  // a hint: items are so short that one leader is fastest
+  bool unmanaged_ = false;                 // constant during a life, as the next four
   wring::on_exception on_exception_{};
   unsigned max_active_ = 1;
   error_handler on_error_ = nullptr;
@@ -170,19 +169,19 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // Line 1: who holds the queue.
   alignas(base::cache_line) mutable base::mutex mu_{base::rank::queue};
   base::atomic<sched::worker*> leader_{nullptr};  // set with mu_ held; cleared by the leader or a visitor
-  item_list run_;                                  // the order in which items start (WQ-66)
-  unsigned active_ = 0;                            // workers inside items, helpers with a slot included
-  bool full_ = false;                              // mirrors word_'s bit
-  std::uint8_t colour_ = 0;                        // of the item at the head of run_
-  std::uint8_t tail_colour_ = 0;                   // of the next item to join run_
-  std::uint8_t colours_used_ = 0;                  // markers in run_ or passed_
-  std::uint64_t average_ticks_ = 0;                // of an item, exponentially weighted
+  item_list run_;                                 // the order in which items start (WQ-66)
+  unsigned active_ = 0;                           // workers inside items, helpers with a slot included
+  bool full_ = false;                             // mirrors word_'s bit
+  std::uint8_t colour_ = 0;                       // of the item at the head of run_
+  std::uint8_t tail_colour_ = 0;                  // of the next item to join run_
+  std::uint8_t colours_used_ = 0;                 // markers in run_ or passed_
+  std::uint64_t average_ticks_ = 0;               // of an item, exponentially weighted
 
   // Line 2: flushes and the rest.
   std::array<std::uint16_t, colours> in_flight_{};  // executions and helpers per colour
   flusher* passed_ = nullptr;                       // markers passed, oldest first; wait for in_flight_
   flusher* passed_last_ = nullptr;
-  flusher* overflow_ = nullptr;                     // wait for a colour
+  flusher* overflow_ = nullptr;  // wait for a colour
   unsigned draining_ = 0;
   bool destroying_ = false;
   base::atomic<bool> rejection_reported_{false};

@@ -17,18 +17,21 @@ pool_workqueue& registry::open(const workqueue_options& options) {
                             "wring: an ordered queue runs one item at a time; max_active must be 0 or 1"};
   }
   if (options.ordered && options.unmanaged) {
-    throw std::system_error{std::make_error_code(std::errc::invalid_argument), "wring: an ordered queue cannot be unmanaged"};
+    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
+                            "wring: an ordered queue cannot be unmanaged"};
   }
   const std::string name{options.name.substr(0, name_most)};
   if (options.name.size() > name_most) {
     core_.report().warn("queue name '" + std::string{options.name} + "' is cut to 31 characters");
   }
   if (options.max_active > pool_workqueue::max_active_most) {
-    core_.report().warn("queue '" + name + "': max_active " + std::to_string(options.max_active) + " is above 2048; using 2048");
+    core_.report().warn("queue '" + name + "': max_active " + std::to_string(options.max_active) +
+                        " is above 2048; using 2048");
   }
   if (options.unmanaged) {
     if (const int e = core_.unmanaged_pool().start(); e != 0) {
-      throw std::system_error{std::error_code{-e, std::generic_category()}, "wring: the first worker could not be created"};
+      throw std::system_error{std::error_code{-e, std::generic_category()},
+                              "wring: the first worker could not be created"};
     }
   }
   pool_workqueue& q = memory_.acquire();

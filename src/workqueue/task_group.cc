@@ -19,7 +19,9 @@ namespace {
 constexpr std::uint32_t sleeper = 1;
 constexpr std::uint32_t one_child = 2;
 
-base::atomic_ref<std::uint32_t> atomically(std::uint32_t& word) noexcept { return base::atomic_ref<std::uint32_t>{word}; }
+base::atomic_ref<std::uint32_t> atomically(std::uint32_t& word) noexcept {
+  return base::atomic_ref<std::uint32_t>{word};
+}
 
 // Nested waits may run children until half of the stack is used; the other half is for the callbacks.
 bool stack_is_half_used() noexcept {
