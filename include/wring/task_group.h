@@ -69,9 +69,12 @@ class WRING_EXPORT task_group {
   void run_children() noexcept;
   void sleep() noexcept;
   [[nodiscard]] bool has_children() const noexcept;
+  [[nodiscard]] bool has_unstarted() const noexcept;
+  void child_leaves_queue() noexcept;
 
   workqueue* queue_;
   alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bit
+  alignas(4) std::uint32_t unstarted_ = 0;    // children that wait in the queue
   alignas(4) std::uint32_t failed_ = 0;       // who sets it from 0 owns error_
   std::exception_ptr error_;
 };

@@ -22,6 +22,7 @@
 //   thread_slot<Tag, T>    instead of thread_local: a T* per thread and tag, null at first
 //   thread_stack()         bounds of the calling thread's stack
 //   fail(text)             prints and aborts; in the simulator it ends the run as failed
+//   simulated              true in simulations; bounded spins are kept short there, each look being a step
 //   WRING_PLANT(name)      false; in simulations a planted fault that a test has switched on
 //   sometimes(name)        marks a state that simulations must reach
 #pragma once

@@ -60,6 +60,22 @@ std::uint32_t thread_id() noexcept { return static_cast<std::uint32_t>(::gettid(
 
 namespace {
 
+stack_bounds ask_stack() noexcept {
+  pthread_attr_t attr;
+  if (::pthread_getattr_np(::pthread_self(), &attr) != 0) return {0, 0};
+  void* low = nullptr;
+  std::size_t bytes = 0;
+  ::pthread_attr_getstack(&attr, &low, &bytes);
+  ::pthread_attr_destroy(&attr);
+  const auto base = reinterpret_cast<std::uintptr_t>(low);
+  return {base, base + bytes};
+}
+
+stack_bounds& own_bounds() noexcept {
+  [[gnu::tls_model("initial-exec")]] static thread_local stack_bounds bounds = ask_stack();
+  return bounds;
+}
+
 struct start_order {
   void (*entry)(void*);
   void* argument;
@@ -69,6 +85,8 @@ struct start_order {
 void* start_thread(void* p) {
   const std::unique_ptr<start_order> order{static_cast<start_order*>(p)};
   ::pthread_setname_np(::pthread_self(), order->name);
+  // What lies above is not ours to use: libc's data, and the thread-local variables of the whole program.
+  own_bounds().high = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   order->entry(order->argument);
   return nullptr;
 }
@@ -110,30 +128,12 @@ void thread_join(thread& t) noexcept {
   t.joinable_ = false;
 }
 
-namespace {
-
-stack_bounds ask_stack() noexcept {
-  pthread_attr_t attr;
-  if (::pthread_getattr_np(::pthread_self(), &attr) != 0) return {0, 0};
-  void* low = nullptr;
-  std::size_t bytes = 0;
-  ::pthread_attr_getstack(&attr, &low, &bytes);
-  ::pthread_attr_destroy(&attr);
-  const auto base = reinterpret_cast<std::uintptr_t>(low);
-  return {base, base + bytes};
-}
-
-}  // namespace
-
 void fail(const char* text) noexcept {
   std::fputs(text, stderr);  // one call, so that two failing threads do not mix their lines
   std::fflush(stderr);
   std::abort();
 }
 
-stack_bounds thread_stack() noexcept {
-  [[gnu::tls_model("initial-exec")]] static thread_local stack_bounds bounds = ask_stack();
-  return bounds;
-}
+stack_bounds thread_stack() noexcept { return own_bounds(); }
 
 }  // namespace wring::base

@@ -14,6 +14,8 @@
 
 namespace wring::base {
 
+inline constexpr bool simulated = false;
+
 constexpr std::memory_order std_order(order o) noexcept {
   switch (o) {
     case order::relaxed: return std::memory_order_relaxed;

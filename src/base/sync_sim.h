@@ -18,6 +18,8 @@
 
 namespace wring::base {
 
+inline constexpr bool simulated = true;
+
 namespace sim_detail {
 
 constexpr sim::door::memory_order to_sim(order o) noexcept { return static_cast<sim::door::memory_order>(o); }

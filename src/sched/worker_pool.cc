@@ -10,7 +10,7 @@ namespace {
 
 // How often an idle worker looks before it parks: about a microsecond, which a publisher's next item often
 // makes worthwhile, and far below what a wake-up costs.
-constexpr int looks_before_park = 32;
+constexpr int looks_before_park = base::simulated ? 2 : 32;
 
 }  // namespace
 

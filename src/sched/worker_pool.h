@@ -65,6 +65,11 @@ class worker_pool {
   // By who holds the source that the worker serves; does nothing if the worker is in the count.
   void join_count(worker& w) noexcept;
 
+  // More workers are blocked than a reasonable program needs; a hint.
+  [[nodiscard]] bool many_blocked() const noexcept {
+    return blocked_.load(base::order::relaxed) >= static_cast<std::int32_t>(2 * config_.target + 8);
+  }
+
   // The floor: while watched, the timekeeper looks at this pool until it is quiet.
   [[nodiscard]] bool watched() const noexcept { return watched_.load(base::order::seq_cst) != 0; }
   void watch() noexcept;

@@ -10,6 +10,7 @@ namespace wring::detail {
 
 void item_access::run_children(task_group& g) noexcept { g.run_children(); }
 void item_access::sleep(task_group& g) noexcept { g.sleep(); }
+void item_access::child_leaves_queue(item& it) noexcept { static_cast<child&>(it).group->child_leaves_queue(); }
 
 void group_helper::prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool,
                            waiter& its_end) noexcept {

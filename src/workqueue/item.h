@@ -89,6 +89,7 @@ class item_access {
   static delayed_work& delayed_of(base::timer& t) noexcept;
   static void run_children(task_group& g) noexcept;
   static void sleep(task_group& g) noexcept;
+  static void child_leaves_queue(item& it) noexcept;
 };
 
 }  // namespace wring::detail

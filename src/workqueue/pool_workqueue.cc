@@ -105,7 +105,9 @@ void pool_workqueue::begin(execution& x, item& it) noexcept {
   place_of(it).store(item_place::make(*this), base::order::relaxed);
   x.running = &it;
   x.gone = false;
-  x.one_shot = (state_of(it).load(base::order::relaxed) & item_state::one_shot) != 0;
+  const std::uint64_t state = state_of(it).load(base::order::relaxed);
+  x.one_shot = (state & item_state::one_shot) != 0;
+  if ((state & item_state::child) != 0) item_access::child_leaves_queue(it);
   x.worker.count_item();
 }
 
@@ -183,7 +185,8 @@ void pool_workqueue::start_serving(execution& x) noexcept {
 
 void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
   --active_;
-  in_flight_[x.colour] -= WRING_PLANT(flush_counted_twice) && in_flight_[x.colour] > 1 ? 2 : 1;
+  --in_flight_[x.colour];
+  if (WRING_PLANT(flush_counted_twice) && in_flight_[x.colour] != 0) --in_flight_[x.colour];
   x.worker.serving.store(nullptr, base::order::release);
   x.worker.frame = nullptr;
   flush_progress(ended);
@@ -472,7 +475,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
 void pool_workqueue::open(core& where, const workqueue_options& options) {
   const std::uint64_t average = ticks_of_ns(long_item_ns);
   const visit hold{*this};
-  core_ = &where;
+  if (core_ == nullptr) core_ = &where;  // once: who comes by an outdated pointer may be reading it
   unmanaged_ = options.unmanaged;
   pool_ = unmanaged_ ? &where.unmanaged_pool() : &where.managed_pool();
   on_exception_ = options.on_exception;

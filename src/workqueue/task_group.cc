@@ -34,17 +34,26 @@ bool stack_is_half_used() noexcept {
 bool task_group::start(detail::child& child) noexcept {
   child.group = this;
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
-  atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders it
+  atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
+  atomically(unstarted_).fetch_add(1, base::order::relaxed);
   if (queue_->pwq_->submit(child)) return true;
+  child_leaves_queue();
   child.entry(child, detail::item_op::destroy);
   return false;
 }
+
+void task_group::child_leaves_queue() noexcept { atomically(unstarted_).fetch_sub(1, base::order::relaxed); }
 
 void task_group::finish(std::exception_ptr error) noexcept {
   if (error && atomically(failed_).exchange(1, base::order::relaxed) == 0) error_ = std::move(error);
   const auto word = atomically(outstanding_);
   // acq_rel: wait() sees what all children did. From here on the group may be gone; only its address is used.
   if (word.fetch_sub(one_child, base::order::acq_rel) == (one_child | sleeper)) base::futex_wake(word, 1 << 30);
+}
+
+// A hint: what others start or add at the same time may be missed.
+bool task_group::has_unstarted() const noexcept {
+  return atomically(const_cast<std::uint32_t&>(unstarted_)).load(base::order::relaxed) != 0;
 }
 
 bool task_group::has_children() const noexcept {
@@ -54,7 +63,7 @@ bool task_group::has_children() const noexcept {
 // Runs children that have not started, as long as the stack allows.
 void task_group::run_children() noexcept {
   detail::pool_workqueue& q = *queue_->pwq_;
-  while (has_children() && !stack_is_half_used()) {
+  while (has_unstarted() && !stack_is_half_used()) {
     const detail::pool_workqueue::helping h = q.take_child(*this);
     if (h.it == nullptr) return;
     {
@@ -134,8 +143,10 @@ item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcep
     while (it != nullptr && !belongs_to(*it, group)) it = item_list::next(*it);
     return it;
   }
-  // Who is inside while no slot is free must find its children: nobody else could start them.
-  const bool must_find = !own_slot && active_ >= max_active_;
+  // Who is inside while no slot is free must find its children: nobody else could start them. And if many
+  // wait already, another waiter would only make its replacement start the oldest item, which may wait as well,
+  // and so on until all workers that may exist are blocked.
+  const bool must_find = !own_slot && (active_ >= max_active_ || pool_->many_blocked());
   item* it = run_.back();
   for (unsigned depth = 0; it != nullptr && (must_find || depth < search_depth); it = item_list::prev(*it), ++depth) {
     if (belongs_to(*it, group)) return it;
@@ -155,6 +166,7 @@ pool_workqueue::helping pool_workqueue::take_child(const task_group& group) noex
   place_of(*it).store(item_place::make(*this), base::order::relaxed);
   ++in_flight_[colour];
   if (own_slot) ++active_;
+  item_access::child_leaves_queue(*it);
   return {it, colour, own_slot};
 }
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "contest.h"
+
+#include "machine.h"
+#include "report.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <optional>
+
+namespace bench {
+
+namespace {
+
+constexpr int patience_ms = 120'000;  // a measurement takes about a second; this long means hung
+
+// Forks, measures in the child, and receives the sample. Nothing when the child hung or died.
+std::optional<sample> measure_in_own_process(const contestant& who, const std::string& where) {
+  int ends[2];
+  if (pipe(ends) != 0) std::abort();
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) std::abort();
+  if (child == 0) {
+    close(ends[0]);
+    try {
+      const sample found = who.measure();
+      const bool sent = write(ends[1], &found, sizeof found) == static_cast<ssize_t>(sizeof found);
+      std::fflush(nullptr);
+      _exit(sent ? 0 : 1);  // without static destructors: what a pool does at exit is not the question
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s, %s: %s\n", where.c_str(), who.name.c_str(), error.what());
+      _exit(1);
+    }
+  }
+  close(ends[1]);
+  pollfd answer{.fd = ends[0], .events = POLLIN, .revents = 0};
+  sample found;
+  const bool in_time = poll(&answer, 1, patience_ms) == 1;
+  const bool received = in_time && read(ends[0], &found, sizeof found) == static_cast<ssize_t>(sizeof found);
+  close(ends[0]);
+  if (!in_time) kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (received) return found;
+  if (!in_time) {
+    std::fprintf(stderr, "%s: %s HUNG for %d s\n", where.c_str(), who.name.c_str(), patience_ms / 1000);
+  } else if (WIFSIGNALED(status)) {
+    std::fprintf(stderr, "%s: %s DIED: %s\n", where.c_str(), who.name.c_str(), strsignal(WTERMSIG(status)));
+  } else {
+    std::fprintf(stderr, "%s: %s FAILED with status %d\n", where.c_str(), who.name.c_str(), WEXITSTATUS(status));
+  }
+  return std::nullopt;
+}
+
+bool right(const workload& work, const std::string& who, const sample& found) {
+  if (found.executed == work.executed && found.hash == work.hash) return true;
+  std::fprintf(stderr,
+               "%s: %s is WRONG: executed %" PRIu64 ", hash %016" PRIx64 "; expected %" PRIu64 ", %016" PRIx64 "\n",
+               work.name.c_str(), who.c_str(), found.executed, found.hash, work.executed, work.hash);
+  return false;
+}
+
+// The contestants of a workload that were asked for, and the first of them once more.
+std::vector<contestant> lane_order(const contest_options& options, const workload& work) {
+  std::vector<contestant> lanes;
+  for (const contestant& each : work.contestants) {
+    if (options.only_contestant.empty() || options.only_contestant == each.name) lanes.push_back(each);
+  }
+  if (!options.quick && options.only_contestant.empty()) {
+    lanes.push_back(work.contestants.front());
+    lanes.back().name = again(lanes.back().name);
+  }
+  return lanes;
+}
+
+// Measures one workload. False when a contestant did not answer, or not rightly.
+bool run_workload(const contest_options& options, const workload& work, results& out) {
+  const std::vector<contestant> lanes = lane_order(options, work);
+  const unsigned rounds = options.quick ? 1 : options.rounds;
+  for (unsigned round = 0; round < rounds; ++round) {
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      // Each round begins with another contestant, so that nobody always follows the same one.
+      const contestant& who = lanes[(i + round) % lanes.size()];
+      if (isatty(STDERR_FILENO)) {
+        std::fprintf(stderr, "\r\033[K%s: round %u of %u, %s ", work.name.c_str(), round + 1, rounds, who.name.c_str());
+      }
+      const std::optional<sample> found = measure_in_own_process(who, work.name);
+      if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
+      if (!found || !right(work, who.name, *found)) return false;  // more rounds would only take longer
+      out.samples.push_back({round, who.name, *found});
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void usage(const char* program, const char* question, int status) {
+  std::fprintf(status == 0 ? stdout : stderr,
+               "%s\n\n"
+               "usage: %s [--quick] [--rounds N] [--json FILE] [--workload PART] [--contestant NAME]\n"
+               "  --quick            tiny sizes, one round; checks counts and hashes, shows no times\n"
+               "  --rounds N         of each workload, default 5\n"
+               "  --json FILE        write machine and raw samples\n"
+               "  --workload PART    only workloads whose name contains PART\n"
+               "  --contestant NAME  only this one (for a profiler): naive, onetbb, wring\n",
+               question, program);
+  std::exit(status);
+}
+
+}  // namespace
+
+contest_options parse_arguments(int argc, char** argv, const char* question) {
+  contest_options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--help") usage(argv[0], question, 0);
+    if (word == "--quick") {
+      options.quick = true;
+      continue;
+    }
+    if (i + 1 == argc) usage(argv[0], question, 2);
+    const char* const value = argv[++i];
+    if (word == "--rounds") {
+      options.rounds = static_cast<unsigned>(std::strtoul(value, nullptr, 10));
+      if (options.rounds == 0) usage(argv[0], question, 2);
+    } else if (word == "--json") {
+      options.json = value;
+    } else if (word == "--workload") {
+      options.only_workload = value;
+    } else if (word == "--contestant") {
+      options.only_contestant = value;
+    } else {
+      usage(argv[0], question, 2);
+    }
+  }
+  return options;
+}
+
+unsigned planned_cpus() {
+  if (const char* const text = std::getenv("WRING_CPUS")) {
+    const unsigned long cpus = std::strtoul(text, nullptr, 10);
+    if (cpus >= 1 && cpus <= 4096) return static_cast<unsigned>(cpus);
+  }
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&allowed));
+}
+
+int run_contest(const contest_options& options, const std::string& name, const char* question,
+                const std::vector<workload>& workloads) {
+  contest_record record{name, question, options, describe_machine(), {}};
+  print_heading(record);
+  bool all_right = true;
+  for (const workload& work : workloads) {
+    if (work.name.find(options.only_workload) == std::string::npos) continue;
+    record.workloads.push_back({.work = work, .samples = {}, .others_cpus = 0});
+    results& mine = record.workloads.back();
+    const load_meter meter;
+    const bool good = run_workload(options, work, mine);
+    mine.others_cpus = meter.cpus_used_by_others();
+    print_rows(record, mine, good);
+    all_right = all_right && good;
+  }
+  if (!options.json.empty() && !write_json(record)) {
+    std::fprintf(stderr, "%s: cannot write %s\n", name.c_str(), options.json.c_str());
+    return 1;
+  }
+  return all_right ? 0 : 1;
+}
+
+}  // namespace bench

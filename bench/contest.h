@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// contest: the same workload on several contestants, in interleaved rounds, each measurement in a process
+// of its own.
+//
+// A benchmark program asks one question. It names its workloads and hands everything to run_contest(),
+// which measures A B C A' in turn, round after round (A' is the first contestant once more, so that the
+// noise of the machine is known), checks that all counted and hashed the same, prints a table, and writes
+// the raw samples as JSON if asked to. README.md has the method and the reasons.
+// Threads: the program is single-threaded here; contestants start theirs in the forked process.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+// What one measurement found. Crosses a pipe, hence trivially copyable.
+struct sample {
+  std::uint64_t executed = 0;
+  std::uint64_t hash = 0;
+  std::array<double, 4> values{};  // one for each of the workload's metrics
+};
+
+struct contestant {
+  std::string name;  // "naive", "onetbb", "wring": the columns of the table
+  std::function<sample()> measure;
+};
+
+struct workload {
+  std::string name;
+  std::vector<std::string> metrics;  // "ns/item", "us start p50", ...
+  std::uint64_t executed = 0;        // what every contestant has to find
+  std::uint64_t hash = 0;
+  std::vector<contestant> contestants;  // the first one also runs against itself
+};
+
+struct contest_options {
+  bool quick = false;           // tiny sizes, one round, no times: checks hashes only
+  unsigned rounds = 5;          // of each workload
+  std::string json;             // file for the raw samples
+  std::string only_workload;    // part of a workload's name
+  std::string only_contestant;  // a contestant's name
+};
+
+// Exits with a usage text when the arguments make no sense.
+contest_options parse_arguments(int argc, char** argv, const char* question);
+
+// How many threads every pool gets: WRING_CPUS, else the affinity mask.
+unsigned planned_cpus();
+
+// The exit status: 0, or 1 when a contestant hung, died, or found another count or hash than expected.
+int run_contest(const contest_options& options, const std::string& name, const char* question,
+                const std::vector<workload>& workloads);
+
+}  // namespace bench

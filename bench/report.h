@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// report: the table people read and the JSON file that keeps every raw sample.
+//
+// A ratio is wring divided by an opponent within one round, so that a slow minute hits both; shown are the
+// median over the rounds and, in brackets, the least and the greatest. Below 1 means wring is faster.
+#pragma once
+
+#include "contest.h"
+#include "machine.h"
+
+#include <string>
+#include <vector>
+
+namespace bench {
+
+struct timed_sample {
+  unsigned round;
+  std::string contestant;
+  sample found;
+};
+
+struct results {
+  workload work;
+  std::vector<timed_sample> samples;
+  double others_cpus;  // CPUs that other processes used meanwhile
+};
+
+struct contest_record {
+  std::string bench;
+  const char* question;
+  contest_options options;
+  bench::machine machine;
+  std::vector<results> workloads;
+};
+
+// The name of a contestant's second lane.
+std::string again(const std::string& contestant);
+
+void print_heading(const contest_record& record);
+// `good`: all contestants answered and agreed.
+void print_rows(const contest_record& record, const results& of, bool good);
+
+// To options.json. False when that file cannot be written.
+bool write_json(const contest_record& record);
+
+}  // namespace bench

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker that blocks is replaced: at once when it says so, after the floor when it does not (WQ-73, WQ-75, WQ-U1).
+#include "support/test_runtime.h"
+#include "support/threads.h"
+
+#include <wring/wring.h>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+namespace wring {
+namespace {
+
+using namespace std::chrono_literals;
+using test::counter;
+using test::eventually;
+using test::gate;
+using test::overlap;
+using test::plug;
+using test::test_runtime;
+
+// WQ-73. Method: 64 items wait for the 65th. The floor is off, so only announced blocking can start it.
+TEST(blocking, sixty_four_items_that_wait_announced_do_not_keep_the_65th_from_starting) {
+  for (const unsigned cpus : {1u, 2u}) {
+    for (const bool opener_first : {true, false}) {
+      test_runtime rt{{.cpus = cpus, .stall_floor = 0ms}};
+      workqueue queue{rt, {.name = "sixty-five"}};
+      gate opened;
+      std::atomic<int> done{0};
+      const auto open = [&] { opened.open(); };
+      if (opener_first) queue.submit(open);
+      for (int i = 0; i < 64; ++i) {
+        queue.submit([&] {
+          {
+            const blocking_scope scope;
+            opened.wait();
+          }
+          done.fetch_add(1);
+        });
+      }
+      if (!opener_first) queue.submit(open);
+      queue.flush();
+      EXPECT_EQ(done.load(), 64);
+      EXPECT_LE(rt.pool().workers_max, 64 + cpus + 1) << "the blocked ones, the CPUs' and a spare (WQ-102)";
+    }
+  }
+}
+
+// WQ-73 after a run of short items, when one worker leads the queue and holds what comes next.
+TEST(blocking, a_leader_that_blocks_gives_its_queue_back) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 0ms}};
+  workqueue queue{rt, {.name = "led"}};
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 300; ++i) queue.submit([] {});
+    gate opened;
+    queue.submit([&] {
+      const blocking_scope scope;
+      opened.wait();
+    });
+    for (int i = 0; i < 10; ++i) queue.submit([] {});
+    queue.submit([&] { opened.open(); });
+    queue.flush();
+  }
+}
+
+// WQ-71, WQ-75. Method: items that do not block, far more than CPUs; not more than `cpus` are inside at once.
+TEST(blocking, not_more_items_than_cpus_are_in_progress_while_none_blocks) {
+  for (const unsigned cpus : {1u, 2u, 3u}) {
+    test_runtime rt{{.cpus = cpus, .stall_floor = 0ms}};
+    workqueue queue{rt, {.name = "bounded"}};
+    workqueue second{rt, {.name = "second"}};
+    overlap inside;
+    for (int i = 0; i < 2'000; ++i) {
+      (i % 2 == 0 ? queue : second).submit([&] {
+        inside.enter();
+        for (int k = 0; k < 500; ++k) std::atomic_signal_fence(std::memory_order_seq_cst);
+        inside.leave();
+      });
+    }
+    queue.flush();
+    second.flush();
+    EXPECT_LE(inside.most(), static_cast<int>(cpus));
+  }
+}
+
+// WQ-73, WQ-74: who comes back from blocking may exceed the target, but only until its item ends.
+TEST(blocking, scopes_nest_and_only_the_outermost_counts) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 0ms}};
+  workqueue queue{rt, {.name = "nested"}};
+  gate inner_left;
+  gate opened;
+  gate other_ran;
+  queue.submit([&] {
+    const blocking_scope outer;
+    {
+      const blocking_scope inner;
+      const blocking_scope innermost;
+    }
+    inner_left.open();
+    opened.wait();  // still announced
+  });
+  inner_left.wait();
+  queue.submit([&] { other_ran.open(); });
+  other_ran.wait();
+  EXPECT_EQ(rt.pool().blocked, 1u);
+  opened.open();
+  queue.flush();
+  EXPECT_EQ(rt.pool().blocked, 0u);
+  EXPECT_GE(rt.pool().blocked_max, 1u);
+  EXPECT_GT(rt.pool().blocked_time.count(), 0);
+}
+
+TEST(blocking, a_scope_outside_of_a_callback_does_nothing) {
+  test_runtime rt;
+  const blocking_scope scope;
+  EXPECT_EQ(rt.pool().blocked, 0u);
+  EXPECT_EQ(rt.pool().blocked_max, 0u);
+}
+
+// A scope in the destructor of a worker's thread-local variable is outside of a callback as well.
+struct waits_at_thread_end {
+  ~waits_at_thread_end() { const blocking_scope scope; }
+  int touched = 0;
+};
+thread_local waits_at_thread_end at_thread_end;
+
+TEST(blocking, a_scope_in_a_thread_local_destructor_of_a_worker_does_nothing) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "thread local"}};
+  queue.submit([] { ++at_thread_end.touched; });
+  queue.flush();
+}
+
+// The floor. Method: nothing is announced; with one CPU the opener starts only because the floor raises it.
+TEST(blocking, unannounced_blocking_costs_the_floor_and_no_more) {
+  for (const unsigned cpus : {1u, 2u}) {
+    test_runtime rt{{.cpus = cpus, .stall_floor = 3ms}};
+    workqueue queue{rt, {.name = "silent"}};
+    gate opened;
+    counter entered;
+    constexpr int waiters = 6;
+    for (int i = 0; i < waiters; ++i) {
+      queue.submit([&] {
+        entered.add();
+        opened.wait();
+      });
+    }
+    queue.submit([&] { opened.open(); });
+    queue.flush();
+    EXPECT_EQ(entered.value(), waiters);
+    EXPECT_GE(rt.pool().stalls, waiters - cpus + 1);
+    EXPECT_EQ(rt.pool().blocked, 0u) << "all are counted again";
+  }
+}
+
+// The floor over queues: a stuck item of one queue does not hold up another queue, nor an ordered one.
+TEST(blocking, the_floor_starts_items_of_other_queues) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 3ms}};
+  workqueue stuck{rt, {.name = "stuck", .ordered = true}};
+  workqueue other{rt, {.name = "other", .ordered = true}};
+  for (int round = 0; round < 5; ++round) {
+    gate opened;
+    stuck.submit([&] { opened.wait(); });
+    other.submit([&] { opened.open(); });
+    stuck.flush();
+    other.flush();
+  }
+}
+
+// The floor, then an announced wait in the same item, then the end: counted once each way.
+TEST(blocking, a_worker_that_the_floor_took_out_may_announce_and_comes_back) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 3ms}};
+  workqueue queue{rt, {.name = "both"}};
+  for (int round = 0; round < 5; ++round) {
+    gate first;
+    gate second;
+    queue.submit([&] {
+      first.wait();
+      const blocking_scope scope;
+      second.wait();
+    });
+    queue.submit([&] { first.open(); });
+    queue.submit([&] { second.open(); });
+    queue.flush();
+  }
+  rt->audit();
+  EXPECT_EQ(rt.pool().blocked, 0u);
+  EXPECT_EQ(rt.pool().running, 0u);
+}
+
+}  // namespace
+}  // namespace wring

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// The system refuses threads, for real (WQ-20, WQ-102, WQ-103): the first one, and later ones.
+//
+// Method: as root, a child process becomes a user without other processes and lowers RLIMIT_NPROC; else, where
+// no sanitizer needs the address space, RLIMIT_AS leaves no room for another big stack.
+#include "support/test_runtime.h"
+#include "support/threads.h"
+
+#include <wring/wring.h>
+
+#include <gtest/gtest.h>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+namespace wring {
+namespace {
+
+using namespace std::chrono_literals;
+using test::counter;
+using test::eventually;
+using test::gate;
+using test::report_log;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
+// How many threads the process may have beyond those it has now.
+void allow_threads(std::size_t more) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NPROC, &limit);
+  limit.rlim_cur = test::entries_of("/proc/self/task").size() + more;
+  ::setrlimit(RLIMIT_NPROC, &limit);
+}
+
+// Runs body() in a child process that is subject to RLIMIT_NPROC; body returns what is wrong, or "".
+template <class Body>
+void in_limited_process(const Body& body) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);
+    rlimit generous{4'096, 4'096};
+    if (::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(61'234, 61'234, 61'234) != 0 ||
+        ::setresuid(61'234, 61'234, 61'234) != 0) {
+      ::_exit(2);
+    }
+    const std::string wrong = body();
+    if (!wrong.empty()) std::fprintf(stderr, "in the child: %s\n", wrong.c_str());
+    std::fflush(nullptr);
+    ::_exit(wrong.empty() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) GTEST_SKIP() << "this container cannot change its user";
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+runtime_options logging(report_log& log, runtime_options o) {
+  o.on_warning = [](const char* text, void* to) { static_cast<report_log*>(to)->add(text); };
+  o.report_context = &log;
+  return o;
+}
+
+// WQ-20: nothing remains of a runtime whose first threads cannot be made.
+TEST(refusal, of_the_first_threads_is_an_error_and_leaves_nothing_behind) {
+  in_limited_process([]() -> std::string {
+    for (const std::size_t allowed : {0u, 1u}) {
+      allow_threads(allowed);
+      report_log log;
+      const auto refused = runtime::create(logging(log, {.cpus = 1}));
+      if (refused.has_value()) return "a runtime was made with " + std::to_string(allowed) + " threads";
+      if (refused.error() != std::errc::resource_unavailable_try_again) return refused.error().message();
+      eventually([] { return test::threads_named("wring/") == 0; });
+    }
+    allow_threads(100);
+    report_log log;
+    auto made = runtime::create(logging(log, {.cpus = 1}));
+    return made.has_value() ? "" : "not even with 100 threads";
+  });
+}
+
+// WQ-103: everything runs on the workers there are; reported once; made as soon as the system allows it.
+TEST(refusal, of_a_spare_worker_loses_nothing_is_reported_once_and_retried) {
+  in_limited_process([]() -> std::string {
+    report_log log;
+    runtime rt{logging(log, {.cpus = 2, .creation_retry = 2ms})};
+    allow_threads(0);
+    workqueue queue{rt, {.name = "poor"}};
+    std::atomic<int> runs{0};
+    for (int i = 0; i < 1'000; ++i) queue.submit([&] { runs.fetch_add(1); });
+    queue.flush();
+    if (runs.load() != 1'000) return "items were lost";
+    if (rt.stats().pools[0].workers != 1) return "more workers than the limit allows";
+    // Blocked items need more workers: nothing moves until the limit is raised.
+    gate opened;
+    counter entered;
+    for (int i = 0; i < 10; ++i) {
+      queue.submit([&] {
+        const blocking_scope scope;
+        entered.add();
+        opened.wait();
+      });
+    }
+    queue.submit([&] { opened.open(); });
+    eventually([&] { return rt.stats().pools[0].creation_failures >= 5; });
+    if (log.count("could not be created") != 1) return "not reported once, but " + std::to_string(log.count("could not"));
+    if (entered.value() != 1) return "more than one item entered";
+    allow_threads(50);
+    queue.flush();
+    if (entered.value() != 10) return "items were lost";
+    rt.audit();
+    return "";
+  });
+}
+
+// WQ-103 with floor and several queues: refusals come and go while work flows.
+TEST(refusal, that_comes_and_goes_keeps_everything_running) {
+  in_limited_process([]() -> std::string {
+    report_log log;
+    runtime rt{logging(log, {.cpus = 2, .idle_timeout = 1ms, .creation_retry = 1ms, .stall_floor = 2ms})};
+    workqueue one{rt, {.name = "one"}};
+    workqueue two{rt, {.name = "two", .ordered = true}};
+    std::atomic<int> runs{0};
+    for (int round = 0; round < 30; ++round) {
+      allow_threads(round % 3 == 0 ? 6 : 0);
+      for (int i = 0; i < 50; ++i) {
+        (i % 4 == 0 ? two : one).submit([&] {
+          const blocking_scope scope;
+          runs.fetch_add(1);
+        });
+      }
+      one.flush();
+      two.flush();
+    }
+    rt.audit();
+    return runs.load() == 1'500 ? "" : "items were lost";
+  });
+}
+
+// The same without root. Method: each stack is so big that a second one does not fit.
+TEST(refusal, for_lack_of_address_space_is_survived) {
+  if (sanitized) GTEST_SKIP() << "sanitizers need the address space";
+  report_log log;
+  std::ifstream statm{"/proc/self/statm"};
+  std::size_t pages = 0;
+  statm >> pages;
+  constexpr std::size_t stack = std::size_t{1} << 30;
+  rlimit before{};
+  ::getrlimit(RLIMIT_AS, &before);
+  rlimit limit = before;
+  // Room for the timekeeper, one worker and half of another.
+  limit.rlim_cur = pages * 4'096 + 2 * stack + stack / 2;
+  if (::setrlimit(RLIMIT_AS, &limit) != 0) GTEST_SKIP() << "RLIMIT_AS cannot be set";
+  {
+    auto rt = runtime::create(logging(log, {.cpus = 2, .stack_bytes = stack, .creation_retry = 1ms}));
+    if (!rt.has_value()) {
+      ::setrlimit(RLIMIT_AS, &before);
+      GTEST_SKIP() << "the process is larger than thought";
+    }
+    workqueue queue{*rt, {.name = "cramped"}};
+    std::atomic<int> runs{0};
+    for (int i = 0; i < 1'000; ++i) queue.submit([&] { runs.fetch_add(1); });
+    queue.flush();
+    EXPECT_EQ(runs.load(), 1'000);
+    EXPECT_EQ(rt->stats().pools[0].workers, 1u);
+    EXPECT_EQ(log.count("could not be created"), 1u);
+    ::setrlimit(RLIMIT_AS, &before);
+    eventually([&] {  // the next item that starts makes the spare worker
+      queue.submit([] {});
+      queue.flush();
+      return rt->stats().pools[0].workers >= 2;
+    });
+  }
+}
+
+}  // namespace
+}  // namespace wring

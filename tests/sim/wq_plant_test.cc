@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// wq_plant: faults planted into the library (WRING_PLANT), one at a time, must be found. One that is not found
+// is a fault of the tests. The budgets are seeds; each test takes a second at most.
+#include "support/sim_test.h"
+#include "support/wq_world.h"
+
+#include "base/bias.h"
+#include "base/mutex.h"
+#include "base/parker.h"
+
+#include <array>
+#include <functional>
+
+namespace {
+
+namespace sim = wring::sim;
+using namespace std::chrono_literals;
+using sim::test::world;
+using wring::base::checked;
+
+// The body is right without the plant, and found wrong with it.
+void expect_found(const char* plant, const std::function<void()>& body, sim::profile faults = sim::profile::usual) {
+  sim::options how{.seeds = 20'000, .faults = faults, .plants = {plant}, .timers = false, .explain = false};
+  EXPECT_SIM_FINDS(sim::explore(how, body), "");
+  how.plants.clear();
+  how.seeds = 500;
+  how.explain = true;
+  EXPECT_SIM_OK(sim::explore(how, body));
+}
+
+// Two threads queue closures on two queues and flush, over and over: workers park and are woken all the time.
+void chatter(world& w, std::uint64_t patience_ns = 1'000'000'000) {
+  const std::uint64_t begin = sim::now_ns();
+  std::array<int, 2> ran{};
+  std::array<wring::workqueue, 2> queues{wring::workqueue{w, {.name = "one"}}, wring::workqueue{w, {.name = "two"}}};
+  const auto produce = [&](std::size_t q) {
+    for (int i = 0; i < 4; ++i) {
+      queues[q].submit([&ran, q] { ++ran[q]; });
+      queues[q].flush();
+      sim::check(ran[q] == i + 1, "a flush waits", ran[q]);
+      sim::check(sim::now_ns() - begin < patience_ns, "in time");
+    }
+  };
+  sim::thread other{[&] { produce(1); }};
+  produce(0);
+  other.join();
+}
+
+TEST(wq_plant, a_dropped_wakeup_is_found) {
+  expect_found("dropped_wakeup", [] {
+    wring::base::parker p;
+    sim::thread t{[&] { p.unpark(); }};
+    p.park();
+    t.join();
+  });
+}
+
+TEST(wq_plant, a_bias_that_ignores_visitors_is_found) {
+  expect_found("bias_ignores_visitor", [] {
+    wring::base::bias b;
+    checked<int> guarded{0};
+    sim::thread visitor{[&] {
+      b.exclude();
+      guarded.set(1);
+      b.readmit();
+    }};
+    for (int i = 0; i < 2; ++i) {
+      if (!b.enter()) continue;
+      guarded.set(2);
+      b.leave();
+    }
+    visitor.join();
+  });
+}
+
+TEST(wq_plant, parking_without_a_second_look_is_found) {
+  expect_found("park_without_recheck", [] {
+    world w{{.cpus = 1, .max_workers = 2}};
+    chatter(w);
+  });
+}
+
+TEST(wq_plant, a_publish_that_is_not_ordered_before_its_look_is_found) {
+  expect_found("reordered_publish", [] {
+    world w{{.cpus = 1, .max_workers = 2}};
+    chatter(w);
+  });
+}
+
+TEST(wq_plant, a_slot_that_is_owed_and_forgotten_is_found) {
+  const auto body = [] {
+    world w{{.cpus = 2, .max_workers = 4, .creation_retry = 3'600'000ms}};
+    chatter(w);
+    chatter(w);
+  };
+  expect_found("owed_slot_forgotten", body, sim::profile::hostile);
+}
+
+// A queue of short items is led; the leader's first item blocks, the others must start on another worker.
+TEST(wq_plant, a_batch_lost_when_its_leader_blocks_is_found) {
+  expect_found("batch_lost_on_block", [] {
+    world w;
+    wring::base::completion released;
+    wring::workqueue q{w, {.name = "batch"}};
+    for (int i = 0; i < 12; ++i) q.submit([] {});
+    q.flush();
+    q.submit([&] {
+      const wring::blocking_scope scope;
+      released.wait();
+    });
+    q.submit([&] { released.complete(); });
+    q.flush();
+  });
+}
+
+// WQ-62: an item that queues itself again runs again.
+TEST(wq_plant, pending_cleared_after_the_callback_is_found) {
+  expect_found("pending_cleared_late", [] {
+    world w;
+    wring::workqueue q{w, {.name = "again"}};
+    int runs = 0;
+    wring::work item{[&](wring::work& self) {
+      if (++runs == 1) sim::check(q.queue(self), "a running item can be queued again");
+    }};
+    q.queue(item);
+    item.flush();
+    item.flush();
+    sim::check(runs == 2, "it ran twice", runs);
+  });
+}
+
+TEST(wq_plant, a_flush_that_counts_a_run_twice_is_found) {
+  expect_found("flush_counted_twice", [] {
+    world w{{.cpus = 3, .max_workers = 6}};
+    wring::workqueue q{w, {.name = "counted"}};
+    int ran = 0;
+    for (int i = 0; i < 3; ++i) {
+      q.submit([&] {
+        sim::spend(1000);
+        sim::point();
+        ++ran;
+      });
+    }
+    q.flush();
+    sim::check(ran == 3, "a flush waits for all that was there", ran);
+  });
+}
+
+// WQ-61: an item queued again while it runs goes to the worker that runs it.
+TEST(wq_plant, an_item_lost_when_it_is_handed_over_is_found) {
+  expect_found("handed_item_lost", [] {
+    world w;
+    wring::workqueue q{w, {.name = "handed"}};
+    int asked = 0;
+    int runs = 0;
+    {
+      wring::work item{[&] {
+        ++runs;
+        const wring::blocking_scope scope;
+        sim::stall(20'000);
+      }};
+      for (int i = 0; i < 3; ++i) {
+        asked += q.queue(item) ? 1 : 0;
+        sim::spend(1'000);
+        sim::stall(2'000);
+      }
+      q.flush();
+      sim::check(runs == asked, "each queue call is one run", runs, asked);
+    }
+  });
+}
+
+}  // namespace

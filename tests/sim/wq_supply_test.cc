@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// wq_supply: threads are refused or used up, and nothing is lost or late (WQ-102, WQ-103, WQ-159).
+//
+// Time is the witness: where no timer may be needed, a run in which virtual time jumps is a run in which a
+// timer had to repair what somebody forgot.
+#include "support/sim_test.h"
+#include "support/wq_world.h"
+
+#include <array>
+
+namespace {
+
+namespace sim = wring::sim;
+using namespace std::chrono_literals;
+using sim::test::world;
+
+constexpr std::uint64_t second_ns = 1'000'000'000;
+
+// Two producers on two queues, each flushed often, so that workers park and are woken all the time.
+void chatter(world& w) {
+  const std::uint64_t begin = sim::now_ns();
+  std::array<int, 2> ran{};
+  {
+    std::array<wring::workqueue, 2> queues{wring::workqueue{w, {.name = "one"}}, wring::workqueue{w, {.name = "two"}}};
+    const auto produce = [&](std::size_t q) {
+      for (int i = 0; i < 4; ++i) {
+        queues[q].submit([&ran, q] { ++ran[q]; });
+        queues[q].flush();
+        sim::check(sim::now_ns() - begin < second_ns, "no timer was needed", sim::now_ns() - begin);
+      }
+    };
+    sim::thread other{[&] { produce(1); }};
+    produce(0);
+    other.join();
+  }
+  sim::check(ran[0] == 4 && ran[1] == 4, "all ran", ran[0], ran[1]);
+}
+
+// A publisher that claims a slot and finds no worker gives it back; a worker that parks meanwhile must not
+// rely on that claim.
+TEST(wq_supply, a_claim_without_a_worker_hides_nobody_at_the_limit) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 6000, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 1}};
+    chatter(w);
+  }));
+}
+
+TEST(wq_supply, a_claim_without_a_worker_hides_nobody_after_a_refusal) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 6000, .faults = sim::profile::creation_never_works, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 8, .creation_retry = 3'600'000ms}};
+    chatter(w);
+  }));
+}
+
+}  // namespace

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// threads: real threads that start together, and what /proc says about those of this process.
+#pragma once
+
+#include <dirent.h>
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace wring::test {
+
+// Calls body(index) on `count` threads that start together; returns when all have ended.
+template <class Body>
+void together(int count, const Body& body) {
+  std::atomic<int> arrived{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      arrived.fetch_add(1);
+      while (arrived.load() != count) std::this_thread::yield();
+      body(i);
+    });
+  }
+  for (std::thread& t : threads) t.join();
+}
+
+inline std::vector<std::string> entries_of(const char* folder) {
+  std::vector<std::string> names;
+  DIR* const d = ::opendir(folder);
+  if (d == nullptr) return names;
+  while (const dirent* e = ::readdir(d)) {
+    if (e->d_name[0] != '.') names.emplace_back(e->d_name);
+  }
+  ::closedir(d);
+  return names;
+}
+
+// The names of this process's threads, as ps and top show them.
+inline std::vector<std::string> thread_names() {
+  std::vector<std::string> names;
+  for (const std::string& id : entries_of("/proc/self/task")) {
+    std::ifstream file{"/proc/self/task/" + id + "/comm"};
+    std::string name;
+    if (std::getline(file, name)) names.push_back(name);
+  }
+  return names;
+}
+
+// How many threads have a name that begins so.
+inline std::size_t threads_named(const std::string& prefix) {
+  std::size_t n = 0;
+  for (const std::string& name : thread_names()) n += name.starts_with(prefix) ? 1U : 0U;
+  return n;
+}
+
+}  // namespace wring::test
