@@ -32,9 +32,10 @@ struct child_closure final : child {
 
 }  // namespace detail
 
-// run() and wait() may be called from any thread, also from children of the group. Groups nest to any
-// depth: wait() never deadlocks, because it first runs its own children that have not started, and when it
-// has to block, another worker takes its place.
+// run() and wait() may be called from any thread, also from children of the group. Groups of one queue nest to
+// any depth: wait() never deadlocks there, because it first runs its own children that have not started, and
+// when it has to block, another worker takes its place. Two queues whose callbacks wait for groups on each
+// other's queue can, when both are at their max_active.
 class WRING_EXPORT task_group {
  public:
   explicit task_group(workqueue& queue) noexcept : queue_{&queue} {}

@@ -100,7 +100,9 @@ int thread_create(thread& t, const thread_options& options, void (*entry)(void*)
 
   pthread_attr_t attr;
   if (const int e = ::pthread_attr_init(&attr); e != 0) return -e;
-  int error = options.stack_bytes != 0 ? ::pthread_attr_setstacksize(&attr, options.stack_bytes) : 0;
+  // The C library takes its guard page and the thread's static variables out of what is asked for.
+  constexpr std::size_t library_share = std::size_t{16} << 10;
+  int error = options.stack_bytes != 0 ? ::pthread_attr_setstacksize(&attr, options.stack_bytes + library_share) : 0;
   if (error == 0) {
     // Threads of the library take no signals of the process: they start with all of them blocked. What a callback
     // causes itself still reaches the process's own handler.

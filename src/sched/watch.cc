@@ -45,6 +45,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     // Quiet. Publishers who find the pool unwatched watch it again; what was published before the exchange
     // is seen by the second look (store and load on both sides, all seq_cst).
     watched_.exchange(0, base::order::seq_cst);
+    base::fence_heavy();  // pairs with serve(): a leader that is not seen yet looks for itself whether somebody waits
     const sight again = look_at_workers(now);
     if (!again.moving && !again.relieved && !more()) {
       look_interval_ns_ = 0;
@@ -78,6 +79,8 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
     if (s->relieve(*w, item)) {
       base::sometimes("stuck leader relieved");
       seen.relieved = true;
+    } else if (w->items_started.load(base::order::relaxed) != item) {  // what relieve() has seen may be newer
+      seen.moving = true;
     }
   }
   return seen;

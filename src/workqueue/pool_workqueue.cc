@@ -213,11 +213,13 @@ bool pool_workqueue::reopen() noexcept {
   full_ = false;
   std::uint64_t w = word_.load(base::order::relaxed);
   for (;;) {
-    const bool waiting = !run_.empty() || head_of(w) != nullptr;
-    if (word_.compare_exchange_weak(w, (w & ~full) | (waiting ? scheduled : 0), base::order::acq_rel,
-                                    base::order::relaxed)) {
-      return waiting;
+    if (!run_.empty() || head_of(w) != nullptr) {
+      // It stays so, because only who holds the queue empties the inbox; a producer that never stops must not
+      // keep us in this loop.
+      word_.fetch_xor(full | scheduled, base::order::acq_rel);
+      return true;
     }
+    if (word_.compare_exchange_weak(w, w & ~full, base::order::acq_rel, base::order::relaxed)) return false;
     base::cpu_relax();
   }
 }
@@ -309,6 +311,7 @@ void pool_workqueue::serve(sched::worker& w) {
         leader_.store(&w, base::order::relaxed);
         leading = true;
         // What came before may get stuck behind the first item; who comes later watches (submit()).
+        base::fence_light();  // pairs with look(): it sees whom we serve, or we see what came before it
         watch = max_active_ > 1 && (!run_.empty() || head_of(word_.load(base::order::seq_cst)) != nullptr);
       } else {
         offer = settle();
@@ -336,7 +339,8 @@ bool pool_workqueue::turn_may_end(const execution& x, bool in_the_middle) const 
 void pool_workqueue::lead(execution& x, item* it) noexcept {
   sched::worker_pool& pool = *pool_;
   const std::uint64_t start = base::clock::ticks();
-  std::uint64_t counted = 0;  // of the items, how many are in started_
+  std::uint64_t window = start;  // when the last items_per_turn items began
+  std::uint64_t counted = 0;     // of the items, how many are in started_
   bool turn_due = false;
   bool quick = short_items_.load(base::order::relaxed);
   for (std::uint64_t items = 1;; ++items) {
@@ -344,7 +348,11 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
     waiter_chain ended;
     // Items that are not known to be short, as those of ordered queues may be, get a look each.
     const bool boundary = items % items_per_turn == 0;
-    if (boundary && quick) quick = base::clock::ticks() - start < items * ticks_of_ns(long_item_ns);
+    if (boundary && quick) {
+      const std::uint64_t now = base::clock::ticks();
+      quick = now - window < items_per_turn * ticks_of_ns(long_item_ns);
+      window = now;
+    }
     if (boundary || !quick) {
       turn_due = pool.more() || pool.counts().awake > pool.target() + 1;
       started_.fetch_add(items - counted, base::order::relaxed);

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
 
 namespace wring {
@@ -118,6 +120,30 @@ TEST(blocking, a_scope_outside_of_a_callback_does_nothing) {
   const blocking_scope scope;
   EXPECT_EQ(rt.pool().blocked, 0u);
   EXPECT_EQ(rt.pool().blocked_max, 0u);
+}
+
+// WQ-68. Method: the scope outlives its callback on the heap; the worker is counted again at the end of the item.
+TEST(blocking, a_scope_that_a_callback_leaves_open_is_reported_and_closed) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 0ms}};
+  workqueue queue{rt, {.name = "leaky"}};
+  std::unique_ptr<blocking_scope> leaked;
+  queue.submit([&] { leaked = std::make_unique<blocking_scope>(); });
+  queue.flush();
+  const auto warnings = rt.warnings.take();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("leaky"), std::string::npos);
+  leaked.reset();  // on another thread: nothing happens
+  overlap inside;
+  for (int i = 0; i < 100; ++i) {
+    queue.submit([&] {
+      inside.enter();
+      std::this_thread::yield();
+      inside.leave();
+    });
+  }
+  queue.flush();
+  EXPECT_EQ(inside.most(), 1) << "the count of running workers is right";
+  EXPECT_EQ(rt.pool().blocked, 0u);
 }
 
 // A scope in the destructor of a worker's thread-local variable is outside of a callback as well.

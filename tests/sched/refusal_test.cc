@@ -117,7 +117,8 @@ TEST(refusal, of_a_spare_worker_loses_nothing_is_reported_once_and_retried) {
     }
     queue.submit([&] { opened.open(); });
     eventually([&] { return rt.stats().pools[0].creation_failures >= 5; });
-    if (log.count("could not be created") != 1) return "not reported once, but " + std::to_string(log.count("could not"));
+    if (log.count("could not be created") != 1)
+      return "not reported once, but " + std::to_string(log.count("could not"));
     if (entered.value() != 1) return "more than one item entered";
     allow_threads(50);
     queue.flush();

@@ -29,8 +29,9 @@ using test::test_runtime;
 
 TEST(runtime, options_out_of_range_are_refused) {
   const std::array<runtime_options, 6> bad{
-      runtime_options{.cpus = 4'097},         runtime_options{.max_workers = 0},  runtime_options{.stack_bytes = 4'096},
-      runtime_options{.idle_timeout = 0ms}, runtime_options{.creation_retry = 0ms}, runtime_options{.stall_floor = -1ms}};
+      runtime_options{.cpus = 4'097},         runtime_options{.max_workers = 0},
+      runtime_options{.stack_bytes = 4'096},  runtime_options{.idle_timeout = 0ms},
+      runtime_options{.creation_retry = 0ms}, runtime_options{.stall_floor = -1ms}};
   for (const runtime_options& o : bad) {
     const auto refused = runtime::create(o);
     EXPECT_FALSE(refused.has_value());

@@ -110,9 +110,7 @@ void stir(test_runtime& rt) {
         }
         case 10:
         case 11:
-        case 12:
-          closures_accepted.fetch_add(q.submit([&] { closures_run.fetch_add(1); }) ? 1 : 0);
-          break;
+        case 12: closures_accepted.fetch_add(q.submit([&] { closures_run.fetch_add(1); }) ? 1 : 0); break;
         case 13:
           if (d.roll(16) == 0) rt->audit();
           break;

@@ -155,9 +155,7 @@ struct tree {
     }
     task_group inner{queue};
     for (int i = 0; i < 3; ++i) {
-      inner.run([this, depth, i, d]() mutable {
-        grow(depth - 1, dice{static_cast<int>(d.roll(1'000)) * 3 + i});
-      });
+      inner.run([this, depth, i, d]() mutable { grow(depth - 1, dice{static_cast<int>(d.roll(1'000)) * 3 + i}); });
     }
     inner.wait();
   }

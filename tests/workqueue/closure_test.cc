@@ -198,8 +198,8 @@ TEST(closure, exceptions_under_report_reach_the_handler_and_the_counter) {
       s.other.fetch_add(1);
     }
   };
-  workqueue queue{
-      rt, {.name = "reports", .on_exception = on_exception::report, .on_error = note, .error_context = &seen}};
+  workqueue queue{rt,
+                  {.name = "reports", .on_exception = on_exception::report, .on_error = note, .error_context = &seen}};
   std::atomic<int> runs{0};
   work w{[&] {
     if (runs.fetch_add(1) == 0) throw std::runtime_error{"from an item"};

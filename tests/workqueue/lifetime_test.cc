@@ -104,8 +104,8 @@ TEST(lifetime, queues_of_all_kinds_come_and_go_in_many_threads) {
   std::atomic<int> runs{0};
   test::together(4, [&](int me) {
     for (int i = 0; i < 300; ++i) {
-      workqueue queue{rt,
-                      {.name = "brief", .max_active = i % 3 == 0 ? 1u : 4u, .ordered = false, .unmanaged = (i + me) % 2 == 0}};
+      workqueue queue{
+          rt, {.name = "brief", .max_active = i % 3 == 0 ? 1u : 4u, .ordered = false, .unmanaged = (i + me) % 2 == 0}};
       work w{[&] { runs.fetch_add(1); }};
       queue.queue(w);
       for (int k = 0; k < 3; ++k) {

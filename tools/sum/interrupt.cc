@@ -43,11 +43,12 @@ interrupt::event interrupt::wait(std::chrono::milliseconds tick) {
   do ready = ::poll(watched.data(), watched.size(), static_cast<int>(tick.count()));
   while (ready < 0 && errno == EINTR);
   signalfd_siginfo info{};
-  if (watched[0].revents != 0 && ::read(signals_.get(), &info, sizeof info) == sizeof info) {
+  if (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     signal_ = static_cast<int>(info.ssi_signo);
     return event::signal;
   }
-  return watched[1].revents != 0 ? event::done : event::tick;
+  std::uint64_t count = 0;
+  return ::read(done_.get(), &count, sizeof count) == sizeof count ? event::done : event::tick;
 }
 
 void interrupt::end_by_closed_pipe() {

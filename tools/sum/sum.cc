@@ -19,6 +19,7 @@
 
 #include <dirent.h>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -68,7 +69,8 @@ class sum {
   [[nodiscard]] int finish();
 
   [[nodiscard]] terminal& out() noexcept { return terminal_; }
-  [[nodiscard]] int write_error() const noexcept { return write_error_; }
+  // 0 or the -errno of writing; final when the interrupt has been told.
+  [[nodiscard]] int write_error() const noexcept { return write_error_.load(std::memory_order_relaxed); }
 
  private:
   void walk_on();
@@ -86,7 +88,7 @@ class sum {
   reader_store readers_{*options_.hash, tally_};
   printer printer_{options_, terminal_};
   std::size_t batches_ = 0;  // of the walk's item
-  int write_error_ = 0;      // of the printer's item, read when it is done
+  std::atomic<int> write_error_{0};
   interrupt* done_ = nullptr;
 
   // Declared last: the items stop first, then the queues are drained, then the rest goes.
@@ -169,16 +171,19 @@ file_descriptor sum::open_base(const batch& of) const {
 
 // The printer's item: prints what is settled, in order.
 void sum::print_on() {
+  int error = 0;
   while (const std::shared_ptr<batch> first = conveyor_.first()) {
-    if (write_error_ == 0) write_error_ = printer_.print(*first);
-    if (write_error_ != 0 || first->printed < first->size()) break;
+    error = printer_.print(*first);
+    if (error != 0 || first->printed < first->size()) break;
     if (conveyor_.pop()) control_.queue(walk_item_);
   }
-  if (write_error_ == 0) write_error_ = printer_.flush();
-  if (write_error_ != 0 || conveyor_.ended()) done_->notify();
+  if (error == 0) error = printer_.flush();
+  if (error != 0) write_error_.store(error, std::memory_order_relaxed);
+  if (error != 0 || conveyor_.ended()) done_->notify();
 }
 
 int sum::finish() {
+  control_.flush();  // the printer may have been asked to look once more
   terminal_.erase();
   if (options_.summary) print_summary();
   return printer_.failed() ? 1 : 0;

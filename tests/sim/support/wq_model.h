@@ -31,12 +31,7 @@ class happened_before {
 // One queue and everything that was asked of it.
 class model_queue {
  public:
-  model_queue(world& w, workqueue_options o)
-      : queue{w, o},
-        most_{o.ordered           ? 1
-              : o.max_active == 0 ? 1024
-                                  : o.max_active},
-        in_order_{most_ == 1} {}
+  model_queue(world& w, workqueue_options o) : most_{slots(o)}, in_order_{most_ == 1}, queue{w, o} {}
 
   // A closure whose number grows with every call of this producer.
   template <class Body>
@@ -84,12 +79,16 @@ class model_queue {
     check(s.active == 0, "no slot is taken", s.active);
   }
 
-  workqueue queue;
   happened_before calls;
 
  private:
   void check_done(std::size_t n) const {
     for (std::size_t i = 0; i < n; ++i) check(done_[accepted_[i]], "what was queued before has finished", accepted_[i]);
+  }
+
+  static unsigned slots(const workqueue_options& o) {
+    if (o.ordered) return 1;
+    return o.max_active != 0 ? o.max_active : 1024;
   }
 
   const unsigned most_;
@@ -99,6 +98,9 @@ class model_queue {
   std::vector<std::size_t> accepted_;   // closures
   std::array<unsigned, 32> made_{};     // by producer
   std::array<unsigned, 32> started_{};  // by producer
+
+ public:
+  workqueue queue;  // last: its end runs what is left, which writes all of the above
 };
 
 // The books of one item; Item is work or delayed_work.

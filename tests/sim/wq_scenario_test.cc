@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+// wq_scenario: situations that users get into, each with many schedules.
+#include "support/sim_test.h"
+#include "support/wq_model.h"
+#include "support/wq_world.h"
+
+#include "base/parker.h"
+
+#include <array>
+#include <optional>
+#include <vector>
+
+namespace {
+
+namespace sim = wring::sim;
+namespace base = wring::base;
+using namespace std::chrono_literals;
+using base::order;
+using sim::test::model_item;
+using sim::test::model_queue;
+using sim::test::world;
+
+constexpr std::uint64_t us = 1'000;
+constexpr std::uint64_t ms = 1'000 * us;
+constexpr std::uint64_t second = 1'000 * ms;
+
+// ---- threads cannot be had --------------------------------------------------------------------------------
+
+// WQ-103, WQ-157, WQ-159: one worker does it all, and people are told once.
+TEST(wq_scenario, with_no_second_thread_ever_everything_finishes_and_is_reported_once) {
+  const auto report = sim::explore({.seeds = 600, .faults = sim::profile::creation_never_works}, [] {
+    world w{{.cpus = 2, .max_workers = 8, .creation_retry = 10ms}};
+    int ran = 0;
+    {
+      wring::workqueue many{w, {.name = "many"}};
+      wring::workqueue ordered{w, {.name = "ordered", .ordered = true}};
+      wring::delayed_work later{[&] { ++ran; }};
+      many.queue_delayed(later, 5ms);
+      for (int i = 0; i < 3; ++i) {
+        many.submit([&] {
+          const wring::blocking_scope scope;
+          sim::stall(20 * ms);
+          ++ran;
+        });
+        ordered.submit([&] {
+          wring::task_group group{many};
+          group.run([&] { ++ran; });
+          group.wait();
+          ++ran;
+        });
+      }
+      later.flush();
+      ordered.flush();
+    }
+    sim::check(ran == 10, "all ran", ran);
+    const unsigned told = w.warnings_with("could not be created");
+    sim::check(told <= 1, "told once", told);
+    if (told == 1) sim::count("refusal reported");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "refusal reported", 0.9);
+}
+
+// WQ-106: after a crowd has come and gone, the surplus leaves and two stay.
+TEST(wq_scenario, workers_that_nobody_needs_any_more_leave) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 300, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 8, .idle_timeout = 1'000ms, .creation_retry = 1ms}};
+    wring::workqueue q{w, {.name = "crowd"}};
+    for (int i = 0; i < 6; ++i) {
+      q.submit([] {
+        const wring::blocking_scope scope;
+        sim::stall(5 * ms);
+      });
+    }
+    q.flush();
+    sim::stall(5 * second);
+    const wring::pool_stats s = w->stats().pools[0];
+    sim::check(s.workers <= 3 && s.idle == s.workers, "few are left, and all are idle", s.workers, s.idle);
+    int ran = 0;
+    q.submit([&] { ++ran; });
+    q.flush();
+    sim::check(ran == 1, "and they still work");
+  }));
+}
+
+// An idle process makes no wake-ups: with everybody asleep no timer is left that could end it.
+TEST(wq_scenario, an_idle_runtime_takes_no_step_and_has_no_timer) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const auto report =
+        sim::explore({.seeds = 1, .first_seed = seed, .faults = sim::profile::none, .explain = false}, [] {
+          world w;
+          wring::workqueue q{w, {.name = "busy, then idle"}};
+          for (int i = 0; i < 5; ++i) q.submit([] { sim::spend(3 * us); });
+          q.flush();
+          base::completion never_completed;
+          never_completed.wait();
+        });
+    EXPECT_SIM_FINDS(report, "stuck: nobody can go on and no timer is armed");
+  }
+}
+
+// ---- flush ------------------------------------------------------------------------------------------------
+
+// WQ-85, WQ-155: more flushes at once than there are colours; each sees what was queued before it done.
+TEST(wq_scenario, fifty_flushes_at_once_all_return) {
+  const auto report = sim::explore({.seeds = 150, .step_limit = 1'000'000}, [] {
+    constexpr unsigned flushers = 18;
+    world w{{.cpus = 1, .max_workers = 2, .creation_retry = 1ms}};
+    model_queue q{w, {.name = "flushed", .max_active = 1}};
+    sim::gate closed;
+    unsigned there = 0;
+    q.submit(0, [&] { closed.pass(); });
+    {
+      std::vector<sim::thread> threads;
+      for (unsigned t = 1; t <= flushers; ++t) {
+        threads.emplace_back([&, t] {
+          q.submit(t, [] {});
+          ++there;
+          q.flush();
+          for (int i = 0; i < 2; ++i) {
+            q.submit(t, [] {});
+            q.flush();
+          }
+        });
+      }
+      while (there != flushers) sim::stall(10 * us);
+      sim::stall(10 * us);
+      closed.open();
+      for (auto& t : threads) t.join();
+    }
+    w->audit();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "flush waits for a colour", 0.2);
+}
+
+// WQ-84, WQ-155
+TEST(wq_scenario, a_flush_returns_although_a_producer_never_stops) {
+  for (const unsigned max_active : {1u, 2u, 0u}) {
+    EXPECT_SIM_OK(sim::explore({.seeds = 150, .step_limit = 300'000}, [max_active] {
+      world w{{.cpus = 2, .max_workers = 4, .creation_retry = 1ms}};
+      model_queue q{w, {.name = "endless", .max_active = max_active}};
+      bool flushed = false;
+      sim::thread producer{[&] {
+        while (!flushed) q.submit(1, [] {});
+      }};
+      q.submit(0, [] {});
+      q.flush();
+      flushed = true;
+      producer.join();
+    }));
+  }
+}
+
+// WQ-46, WQ-90, WQ-91: chains run to their end, outsiders are refused with one warning.
+TEST(wq_scenario, a_drain_lets_chains_finish_and_refuses_outsiders) {
+  const auto report = sim::explore({.seeds = 600}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "drained"}};
+    int left = 5;
+    int accepted = 0;
+    int ran = 0;
+    wring::work chain{[&](wring::work& self) {
+      if (--left != 0) sim::check(q.queue(self), "a chained item is accepted");
+    }};
+    q.queue(chain);
+    sim::thread outsider{[&] {
+      for (int i = 0; i < 4; ++i) accepted += q.submit([&] { ++ran; }) ? 1 : 0;
+    }};
+    q.drain();
+    sim::check(left == 0, "the chain has ended", left);
+    outsider.join();
+    q.flush();
+    sim::check(ran == accepted, "what was accepted ran", ran, accepted);
+    sim::check(w.warnings_with("refused") <= 1, "one warning at most");
+    if (accepted < 4) sim::count("outsider refused");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "outsider refused", 0.2);
+}
+
+// ---- one item, several threads ----------------------------------------------------------------------------
+
+// WQ-60, 61, 95, 96, 153
+TEST(wq_scenario, two_threads_queue_and_cancel_one_item) {
+  const auto report = sim::explore({.seeds = 2000}, [] {
+    world w;
+    model_queue q{w, {.name = "contended"}};
+    model_item<wring::work> item{q, [] {
+                                   if (sim::choose(3) == 0) sim::spend(2 * us);
+                                   if (sim::choose(8) == 0) {
+                                     const wring::blocking_scope scope;
+                                     sim::stall(3 * us);
+                                   }
+                                 }};
+    const auto play = [&] {
+      for (int i = 0; i < 10; ++i) {
+        switch (sim::choose(6)) {
+          case 3: item.cancel(); break;
+          case 4: item.cancel_sync(); break;
+          case 5: item.flush(); break;
+          default: item.queue();
+        }
+      }
+    };
+    sim::thread other{play};
+    play();
+    other.join();
+    q.drain();
+    item.check_quiet();
+    q.check_quiet();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "cancel met an item on its way", 0.05);
+  EXPECT_SIM_EVENT(report, "item handed to the worker that runs it", 0.05);
+  EXPECT_SIM_EVENT(report, "cancel_sync while it ran", 0.02);
+}
+
+// WQ-50, 52, 83, 95: timers of two CPUs' shards, moved and stopped by both.
+TEST(wq_scenario, two_threads_delay_modify_and_cancel_one_item) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 2000}, [] {
+    world w;
+    model_queue q{w, {.name = "delayed"}};
+    model_item<wring::delayed_work> item{q, [] {}};
+    const auto play = [&] {
+      for (int i = 0; i < 8; ++i) {
+        const std::uint64_t delay = sim::choose(3) * 400 * us;
+        switch (sim::choose(5)) {
+          case 0: item.queue_delayed(delay); break;
+          case 1:
+          case 2: item.modify(delay); break;
+          default: item.cancel();
+        }
+      }
+    };
+    sim::thread other{play};
+    play();
+    other.join();
+    item.flush();
+    q.drain();
+    item.check_quiet();
+    w->audit();
+  }));
+}
+
+// WQ-96: an item that queues itself again for ever is stopped all the same.
+TEST(wq_scenario, cancel_sync_wins_against_an_item_that_always_queues_itself) {
+  for (const unsigned max_active : {1u, 2u}) {
+    EXPECT_SIM_OK(sim::explore({.seeds = 500}, [max_active] {
+      world w;
+      wring::workqueue q{w, {.name = "again", .max_active = max_active}};
+      int runs = 0;
+      int asked = 0;
+      wring::work item{[&](wring::work& self) {
+        ++runs;
+        if (q.queue(self)) ++asked;
+      }};
+      if (q.queue(item)) ++asked;
+      sim::stall(sim::choose(4) * us);
+      const int cancelled = item.cancel_sync() ? 1 : 0;
+      sim::check(!item.pending() && !item.running(), "it has stopped");
+      sim::check(runs + cancelled == asked, "runs + cancels = queue calls", runs, cancelled, asked);
+    }));
+  }
+}
+
+// WQ-64: also the queue call that returns false hands over what the caller has written.
+TEST(wq_scenario, what_was_written_before_a_refused_queue_call_is_seen) {
+  const auto report = sim::explore({.seeds = 2000}, [] {
+    world w;
+    base::atomic<int> written{0};
+    int seen = 0;
+    wring::workqueue q{w, {.name = "handover"}};
+    wring::work item{[&] { seen = written.load(order::relaxed); }};
+    sim::thread producer{[&] {
+      for (int i = 1; i <= 6; ++i) {
+        written.store(i, order::relaxed);
+        if (!q.queue(item)) sim::count("refused, because pending");
+      }
+    }};
+    producer.join();
+    q.flush();
+    sim::check(seen == 6, "the last run sees the last write", seen);
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "refused, because pending", 0.3);
+}
+
+// ---- queues come and go -----------------------------------------------------------------------------------
+
+// Memory of queues is recycled; a canceller may still hold the old one's address.
+TEST(wq_scenario, an_item_outlives_its_queues_and_is_asked_about_all_the_time) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1500}, [] {
+    world w;
+    bool over = false;
+    int runs = 0;
+    int asked = 0;
+    int cancelled = 0;
+    wring::work item{[&] { ++runs; }};
+    sim::thread asker{[&] {
+      while (!over) {
+        if (item.cancel()) ++cancelled;
+        static_cast<void>(item.running());
+        sim::stall(500);
+      }
+    }};
+    for (int i = 0; i < 4; ++i) {
+      wring::workqueue q{w, {.name = i % 2 == 0 ? "even" : "odd", .ordered = i % 2 == 0}};
+      if (q.queue(item)) ++asked;
+      if (i % 2 != 0) item.flush();
+    }
+    over = true;
+    asker.join();
+    sim::check(runs + cancelled == asked, "runs + cancels = queue calls", runs, cancelled, asked);
+  }));
+}
+
+// The last item's end races with the destruction that it allows.
+TEST(wq_scenario, a_queue_may_be_destroyed_as_soon_as_its_last_item_has_said_so) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1500}, [] {
+    world w;
+    for (int i = 0; i < 3; ++i) {
+      base::completion said;
+      std::optional<wring::workqueue> q{std::in_place, w, wring::workqueue_options{.name = "short"}};
+      q->submit([&] { said.complete(); });
+      said.wait();
+      q.reset();
+      w->audit();
+    }
+  }));
+}
+
+// ---- waiting inside -----------------------------------------------------------------------------------------
+
+int descend(wring::workqueue& q, int depth) {
+  if (depth == 0) return 1;
+  int below = 0;
+  wring::task_group group{q};
+  group.run([&] { below += descend(q, depth - 1); });
+  group.wait();
+  return below + 1;
+}
+
+// Groups nest deeper than one stack allows; with few slots the waiters' own slots must do.
+TEST(wq_scenario, nested_groups_end_on_any_queue) {
+  for (const unsigned max_active : {1u, 2u, 0u}) {
+    const auto report = sim::explore({.seeds = 60, .step_limit = 2'000'000}, [max_active] {
+      world w{{.cpus = 1, .max_workers = 18, .creation_retry = 1ms}};
+      wring::workqueue q{w, {.name = "nest", .max_active = max_active}};
+      int depth = 0;
+      q.submit([&] { depth = descend(q, 150); });
+      q.flush();
+      sim::check(depth == 151, "all levels", depth);
+    });
+    EXPECT_SIM_OK(report);
+  }
+}
+
+// The floor: with both CPUs stuck in items that said nothing, the third starts after 100 ms all the same.
+TEST(wq_scenario, work_behind_stuck_workers_starts_after_the_floor) {
+  const auto report = sim::explore({.seeds = 400, .faults = sim::profile::none, .timers = false}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "stuck"}};
+    const std::uint64_t begin = sim::now_ns();
+    std::uint64_t started = 0;
+    for (int i = 0; i < 2; ++i) q.submit([] { sim::stall(3 * second); });
+    q.submit([&] { started = sim::now_ns(); });
+    q.flush();
+    sim::check(started - begin < 300 * ms, "soon after the floor", started - begin);
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "stall floor raised", 0.9);
+}
+
+// With a CPU free, what waits behind the stuck leader of a queue of short items waits a few looks at most.
+TEST(wq_scenario, what_waits_behind_a_stuck_leader_is_handed_on) {
+  const auto report = sim::explore({.seeds = 1000, .faults = sim::profile::none, .timers = false}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "led"}};
+    for (int i = 0; i < 30; ++i) q.submit([] {});
+    q.flush();
+    const std::uint64_t begin = sim::now_ns();
+    std::uint64_t started = 0;
+    q.submit([] { sim::stall(3 * second); });
+    q.submit([&] { started = sim::now_ns(); });
+    q.flush();
+    sim::check(started - begin < 200 * ms, "soon", started - begin);
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "stuck leader relieved", 0.2);
+}
+
+}  // namespace
