@@ -149,7 +149,8 @@ void worker_pool::run(worker& w) noexcept {
     if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
     source* s = search(w);                            // the waker has claimed a slot: awake and searching
     while (s != nullptr) s = serve(w, *s);
-    if (w.leaving.load(base::order::relaxed)) break;
+    // Who is told to leave is always unparked too, and takes that wake-up with it: it must not reach the worker
+    // that gets this place next.
   }
   worker::set_current(nullptr);  // destructors of the thread's own variables are outside of the pool
   w.ended.store(true, base::order::relaxed);
@@ -194,6 +195,7 @@ bool worker_pool::park(worker& w) noexcept {
     if (stopping_) {
       --alive_;
       w.leaving.store(true, base::order::relaxed);
+      w.parker.unpark();
       return true;
     }
     if (owed_ > 0) {

@@ -124,6 +124,11 @@ lock_cell& memory_model::lock_at(const void* address) {
   return c;
 }
 
+std::uint32_t memory_model::number_of_atomic(const void* address) const noexcept {
+  const entry* e = find(key(address));
+  return e != nullptr && e->what == kind::atomic ? static_cast<const atomic_cell*>(e->cell)->number : 0;
+}
+
 const lock_cell* memory_model::find_lock(const void* address) const noexcept {
   const entry* e = find(key(address));
   return e != nullptr && e->what == kind::lock ? static_cast<const lock_cell*>(e->cell) : nullptr;

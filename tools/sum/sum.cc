@@ -193,15 +193,15 @@ void sum::print_summary() {
   const double seconds = std::max(terminal_.elapsed().count(), 1e-6);
   const auto bytes = static_cast<double>(tally_.bytes_done.load(std::memory_order_relaxed));
   const std::uint64_t files = printer_.files();
-  terminal_.message(fmt::format("{} files, {} in {}: {}/s, {} files/s ({})", grouped(files), bytes_for_people(bytes),
+  const auto files_per_second = static_cast<std::uint64_t>(static_cast<double>(files) / seconds);
+  terminal_.message(fmt::format("{}, {} in {}: {}/s, {} files/s ({})", counted(files, "file"), bytes_for_people(bytes),
                                 seconds_for_people(seconds), bytes_for_people(bytes / seconds),
-                                grouped(static_cast<std::uint64_t>(static_cast<double>(files) / seconds)),
-                                options_.hash->name));
+                                grouped(files_per_second), options_.hash->name));
   if (walk_ != nullptr && walk_->symlinks() != 0) {
-    terminal_.message(fmt::format("{} symbolic links not followed", grouped(walk_->symlinks())));
+    terminal_.message(fmt::format("{} not followed", counted(walk_->symlinks(), "symbolic link")));
   }
   if (const std::uint64_t count = printer_.problems(); count != 0) {
-    terminal_.message(fmt::format("{} {} reported above", grouped(count), count == 1 ? "problem" : "problems"));
+    terminal_.message(fmt::format("{} reported above", counted(count, "problem")));
   }
   const runtime_stats stats = digests_.owner().stats();
   unsigned workers_max = 0;
@@ -212,8 +212,9 @@ void sum::print_summary() {
     blocked_max += pool.blocked_max;
     blocked_seconds += std::chrono::duration<double>(pool.blocked_time).count();
   }
-  terminal_.message(fmt::format("{} workers at most for {} CPUs, {} of them blocked at most; blocked {} in all",
-                                workers_max, stats.cpus, blocked_max, seconds_for_people(blocked_seconds)));
+  terminal_.message(fmt::format("{} at most for {}, {} of them blocked at most; blocked {} in all",
+                                counted(workers_max, "worker"), counted(stats.cpus, "CPU"), blocked_max,
+                                seconds_for_people(blocked_seconds)));
 }
 
 }  // namespace

@@ -24,8 +24,9 @@ void append_escaped(std::string& out, std::string_view name);
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 [[nodiscard]] std::string base64(std::string_view bytes);
 
-[[nodiscard]] std::string grouped(std::uint64_t number);       // 1,234,567
-[[nodiscard]] std::string bytes_for_people(double bytes);      // 1.4 GiB
-[[nodiscard]] std::string seconds_for_people(double seconds);  // 0.35 s, 12.1 s, 3:05, 1:02:03
+[[nodiscard]] std::string grouped(std::uint64_t number);                         // 1,234,567
+[[nodiscard]] std::string counted(std::uint64_t number, std::string_view noun);  // 1 file, 1,234 files
+[[nodiscard]] std::string bytes_for_people(double bytes);                        // 1.4 GiB
+[[nodiscard]] std::string seconds_for_people(double seconds);                    // 0.35 s, 12.1 s, 3:05, 1:02:03
 
 }  // namespace wring::tools
