@@ -121,7 +121,8 @@ class WRING_EXPORT workqueue {
   // Waits until everything queued before the call has finished; later items are not waited for (WQ-84).
   // False, without waiting: called from a callback of this queue (misuse, WQ-86).
   bool flush() noexcept;
-  // Refuses new items from outside and waits until the queue is empty, chained items included (WQ-90).
+  // Refuses new items from outside and waits until the queue is empty, chained items included (WQ-90). A
+  // delayed item that comes due meanwhile is refused too and becomes idle, with a warning (WQ-46).
   // False, without waiting: called from a callback of this queue (misuse).
   bool drain() noexcept;
 

@@ -137,7 +137,7 @@ TEST(wq_scenario, fifty_flushes_at_once_all_return) {
 // WQ-84, WQ-155
 TEST(wq_scenario, a_flush_returns_although_a_producer_never_stops) {
   for (const unsigned max_active : {1u, 2u, 0u}) {
-    EXPECT_SIM_OK(sim::explore({.seeds = 150, .step_limit = 300'000}, [max_active] {
+    EXPECT_SIM_OK(sim::explore({.seeds = 150, .step_limit = 3'000'000}, [max_active] {
       world w{{.cpus = 2, .max_workers = 4, .creation_retry = 1ms}};
       model_queue q{w, {.name = "endless", .max_active = max_active}};
       bool flushed = false;
