@@ -61,7 +61,7 @@ class future {
     if (!state_) throw std::future_error{std::future_errc::no_state};
     state_->ready.wait();
     auto state = std::move(state_);
-    if (state->error) std::rethrow_exception(state->error);
+    if (state->error) std::rethrow_exception(std::move(state->error));
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(**state->value);
     } else if constexpr (!std::is_void_v<T>) {
@@ -93,6 +93,7 @@ class promise {
   // Calls `function` and stores what it returns or throws.
   template <class F>
   void set_from(F& function) noexcept {
+    std::exception_ptr error;
     try {
       if constexpr (std::is_void_v<T>) {
         function();
@@ -103,9 +104,10 @@ class promise {
         state_->value.emplace(function());
       }
     } catch (...) {
-      fail(std::current_exception());
-      return;
+      error = std::current_exception();
     }
+    // After the handler, which holds the exception as well: it is the reader's alone.
+    if (error) return fail(std::move(error));
     state_->ready.set();
   }
 
