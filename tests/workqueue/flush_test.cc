@@ -74,7 +74,7 @@ TEST(flush, of_an_item_that_runs_and_is_pending_waits_for_the_second_run) {
   queue.queue(w);
   gate flushed;
   std::thread flusher{[&] {
-    EXPECT_TRUE(w.flush());
+    w.flush();  // false if this thread comes so late that both runs are over
     EXPECT_EQ(s.ended.load(), 2);
     flushed.open();
   }};
