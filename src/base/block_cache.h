@@ -68,6 +68,12 @@ class block_cache {
   void audit() const noexcept;
   void describe(writer& w) const;
 
+  // Around a fork.
+  void lock_for_fork() noexcept { mutex_.lock_for_fork(); }
+  void unlock_after_fork() noexcept { mutex_.unlock_after_fork(); }
+  // In a forked child: blocks that lay with other threads of the parent will never come back.
+  void forget_lost_blocks() noexcept { blocks_are_lost_ = true; }
+
  private:
   friend class block_front;
 
@@ -108,6 +114,7 @@ class block_cache {
   mutable mutex mutex_{rank::leaf};
   std::array<size_class, classes> classes_ WRING_GUARDED_BY(mutex_);
   magazine* spare_ WRING_GUARDED_BY(mutex_) = nullptr;  // empty magazines
+  bool blocks_are_lost_ = false;                        // written by the only thread of a child
 };
 
 // The head of a slab's 64 KiB. Only the depot changes it, under its lock; `index` and `owner` are constant.
@@ -193,6 +200,10 @@ class shared_front {
   // As block_front::allocate. Throws std::bad_alloc.
   [[nodiscard]] void* allocate(std::size_t bytes);
   void free(void* block) noexcept;
+
+  // Around a fork.
+  void lock_for_fork() noexcept;
+  void unlock_after_fork() noexcept;
 
  private:
   struct alignas(cache_line) shard {

@@ -28,17 +28,26 @@ struct origin {
   instant at = now();
   std::uint64_t ticks = clock::ticks();
 };
-const origin process_start;
+
+// Made at first use, which may be in a static constructor of anybody.
+const origin& process_start() noexcept {
+  static const origin start;
+  return start;
+}
+
+// So that the wait below is over before somebody asks.
+[[gnu::constructor(101)]] void note_process_start() noexcept { process_start(); }
 
 }  // namespace
 
 std::uint64_t ticks_per_us() noexcept {
   // The counter's rate follows from how far it has come since the program was loaded; 20 us are enough for
   // the 10 % that averages need.
+  const origin& start = process_start();
   instant at = now();
-  while ((at - process_start.at).count() < 20'000) at = now();
-  const auto us = static_cast<std::uint64_t>((at - process_start.at).count()) / 1'000;
-  return std::max<std::uint64_t>((ticks() - process_start.ticks) / us, 1);
+  while ((at - start.at).count() < 20'000) at = now();
+  const auto us = static_cast<std::uint64_t>((at - start.at).count()) / 1'000;
+  return std::max<std::uint64_t>((ticks() - start.ticks) / us, 1);
 }
 
 }  // namespace wring::base::clock

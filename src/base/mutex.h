@@ -12,10 +12,13 @@
 #include "base/check.h"
 #include "base/sync.h"
 
+#include <new>
+
 namespace wring::base {
 
 enum class rank : std::uint8_t {
   runtime,     // core: its components; the default runtime
+  fork_list,   // the runtimes that fork() takes care of
   registry,    // the open queues of a runtime
   queue,       // pool_workqueue: run list and accounting
   timer,       // a shard of the timekeeper
@@ -96,6 +99,13 @@ class WRING_CAPABILITY("mutex") mutex {
     note(false);
     lock_.unlock();
   }
+
+  // Around a fork, by who takes the locks of all runtimes: outermost rank first, of one runtime after the other,
+  // so nobody can wait for them in a circle, although one thread holds several locks of a rank.
+  void lock_for_fork() noexcept { lock_.lock(); }
+  void unlock_after_fork() noexcept { lock_.unlock(); }
+  // In a forked child: free, whoever held it in the parent.
+  void renew_in_child() noexcept { ::new (static_cast<void*>(&lock_)) plain_lock; }
 
  private:
   void check_rank() const noexcept {

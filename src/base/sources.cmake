@@ -3,9 +3,14 @@
 set(WRING_BASE_SOURCES
     base/block_cache.cc
     base/check.cc
+    base/cgroup.cc
     base/cpus.cc
-    base/timer_wheel.cc)
+    base/timer_wheel.cc
+    base/topology.cc)
 set(WRING_BASE_SHELL_SOURCES
     base/clock_real.cc
+    base/fork_real.cc
     base/sync_real.cc
-    base/syscall_real.cc)
+    base/syscall_real.cc
+    base/thread_state_real.cc
+    base/topology_real.cc)

@@ -60,6 +60,15 @@ class stable_pool {
     --in_use_;
   }
 
+  // Around a fork; objects that other threads were about to give back stay in use in the child.
+  void lock_for_fork() noexcept { mutex_.lock_for_fork(); }
+  // Every object, whether in use or not; between lock_for_fork() and unlock_after_fork().
+  template <class F>
+  void for_each(const F& call) noexcept WRING_NO_ANALYSIS {
+    for (cell* c = all_; c != nullptr; c = c->next_made) call(static_cast<T&>(*c));
+  }
+  void unlock_after_fork() noexcept { mutex_.unlock_after_fork(); }
+
   [[nodiscard]] std::size_t in_use() const noexcept {
     lock_guard guard{mutex_};
     return in_use_;

@@ -19,6 +19,7 @@
 //   cpu_relax()            mandatory in every retry loop: "I cannot go on until another thread moves"
 //   yield()                as cpu_relax, and gives the CPU away
 //   thread_create/join     0 | -errno, never throws
+//   thread_try_join        false: the thread has not ended yet, destructors of its own variables included
 //   thread_slot<Tag, T>    instead of thread_local: a T* per thread and tag, null at first
 //   thread_stack()         bounds of the calling thread's stack
 //   fail(text)             prints and aborts; in the simulator it ends the run as failed

@@ -79,14 +79,22 @@ stack_bounds& own_bounds() noexcept {
 struct start_order {
   void (*entry)(void*);
   void* argument;
+  sigset_t signals;  // of the thread that created it, or of the one that created that one: of the program
   char name[16];
 };
+
+// Of a thread of ours: what it would have had as one of the program's; null for these.
+const sigset_t*& program_signals() noexcept {
+  [[gnu::tls_model("initial-exec")]] static thread_local const sigset_t* signals = nullptr;
+  return signals;
+}
 
 void* start_thread(void* p) {
   const std::unique_ptr<start_order> order{static_cast<start_order*>(p)};
   ::pthread_setname_np(::pthread_self(), order->name);
   // What lies above is not ours to use: libc's data, and the thread-local variables of the whole program.
   own_bounds().high = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  program_signals() = &order->signals;
   order->entry(order->argument);
   return nullptr;
 }
@@ -94,7 +102,7 @@ void* start_thread(void* p) {
 }  // namespace
 
 int thread_create(thread& t, const thread_options& options, void (*entry)(void*), void* argument) noexcept {
-  std::unique_ptr<start_order> order{new (std::nothrow) start_order{entry, argument, {}}};
+  std::unique_ptr<start_order> order{new (std::nothrow) start_order{entry, argument, {}, {}}};
   if (!order) return -ENOMEM;
   std::strncpy(order->name, options.name, sizeof order->name - 1);
 
@@ -111,6 +119,7 @@ int thread_create(thread& t, const thread_options& options, void (*entry)(void*)
     ::sigfillset(&all);
     for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, own);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    order->signals = program_signals() != nullptr ? *program_signals() : before;
     pthread_t handle{};
     error = ::pthread_create(&handle, &attr, start_thread, order.get());
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -130,6 +139,11 @@ void thread_join(thread& t) noexcept {
   t.joinable_ = false;
 }
 
+bool thread_try_join(thread& t) noexcept {
+  if (t.joinable_ && ::pthread_tryjoin_np(t.handle_, nullptr) == 0) t.joinable_ = false;
+  return !t.joinable_;
+}
+
 void fail(const char* text) noexcept {
   std::fputs(text, stderr);  // one call, so that two failing threads do not mix their lines
   std::fflush(stderr);
@@ -137,5 +151,10 @@ void fail(const char* text) noexcept {
 }
 
 stack_bounds thread_stack() noexcept { return own_bounds(); }
+
+void renew_thread_in_child() noexcept {
+  register_heavy_fence();
+  if (program_signals() != nullptr) ::pthread_sigmask(SIG_SETMASK, program_signals(), nullptr);
+}
 
 }  // namespace wring::base

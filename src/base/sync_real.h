@@ -159,12 +159,14 @@ class thread {
  private:
   friend int thread_create(thread&, const thread_options&, void (*)(void*), void*) noexcept;
   friend void thread_join(thread&) noexcept;
+  friend bool thread_try_join(thread&) noexcept;
   unsigned long handle_ = 0;  // pthread_t
   bool joinable_ = false;
 };
 
 int thread_create(thread& t, const thread_options& options, void (*entry)(void*), void* argument) noexcept;
 void thread_join(thread& t) noexcept;
+bool thread_try_join(thread& t) noexcept;
 // The kernel's id of the calling thread.
 std::uint32_t thread_id() noexcept;
 
@@ -178,6 +180,10 @@ struct thread_slot {
 };
 
 stack_bounds thread_stack() noexcept;
+
+// In a forked child: the only thread there is may have been one of ours. It gets back the signal mask of the
+// program's threads, and the kernel is told about the fences again.
+void renew_thread_in_child() noexcept;
 
 [[noreturn, gnu::cold]] void fail(const char* text) noexcept;
 inline void sometimes(const char*) noexcept {}

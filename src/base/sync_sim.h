@@ -196,6 +196,7 @@ class thread {
  private:
   friend int thread_create(thread&, const thread_options&, void (*)(void*), void*, sim::here) noexcept;
   friend void thread_join(thread&, sim::here) noexcept;
+  friend bool thread_try_join(thread&, sim::here) noexcept;
   std::uint32_t id_ = 0;
 };
 
@@ -207,6 +208,10 @@ inline void thread_join(thread& t WRING_AT) noexcept {
   if (!t.joinable()) return;
   sim::door::thread_join(t.id_, at);
   t.id_ = 0;
+}
+inline bool thread_try_join(thread& t WRING_AT) noexcept {
+  if (t.joinable() && sim::door::thread_try_join(t.id_, at)) t.id_ = 0;
+  return !t.joinable();
 }
 inline std::uint32_t thread_id() noexcept { return sim::door::thread_id(); }
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// base_sim: base/clock.h and base/syscall.h as simulations have them.
+// base_sim: base/clock.h, base/syscall.h and base/thread_state.h as simulations have them.
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/syscall.h"
+#include "base/thread_state.h"
 #include "sim/simulation.h"
+
+#include <cerrno>
+#include <numeric>
 
 namespace wring::base {
 
@@ -19,10 +24,24 @@ std::uint64_t ticks_per_us() noexcept { return 1000; }
 
 namespace syscall {
 
-int affinity_count() noexcept {
-  const sim::simulation* s = sim::simulation::current();
-  return s != nullptr ? s->cpus() : 1;
+namespace {
+
+// What needs a right that the process may lack fails as often as the profile says.
+int allowed_or(int error) noexcept {
+  sim::simulation* s = sim::simulation::current();
+  return s != nullptr && s->refuses_call() ? error : 0;
 }
+
+}  // namespace
+
+std::vector<unsigned> affinity() {
+  const sim::simulation* s = sim::simulation::current();
+  std::vector<unsigned> cpus(s != nullptr ? static_cast<unsigned>(s->cpus()) : 1);
+  std::iota(cpus.begin(), cpus.end(), 0U);
+  return cpus;
+}
+
+int set_affinity(std::span<const unsigned> cpus) noexcept { return cpus.empty() ? -EINVAL : allowed_or(-EINVAL); }
 
 // Threads do not move between CPUs; there are more of them than CPUs in most runs.
 int current_cpu() noexcept {
@@ -30,10 +49,26 @@ int current_cpu() noexcept {
   return s != nullptr ? static_cast<int>(s->thread_id()) % s->cpus() : 0;
 }
 
+int current_nice() noexcept { return 0; }
+
+int set_nice(int /*nice*/) noexcept { return allowed_or(-EACCES); }
+
 int set_thread_name(const char* name) noexcept {
   sim::door::thread_name(name);
   return 0;
 }
 
+int read_file(const char* /*path*/, std::size_t /*bytes_max*/, std::string& text) {
+  text.clear();
+  return -ENOENT;
+}
+
 }  // namespace syscall
+
+// Virtual threads are not in /proc, and no text may differ from one run of a seed to the next.
+thread_state look_at_thread(std::uint32_t) { return {}; }
+std::string describe_code(const void*) { return "code"; }
+
+void on_fork(const fork_handlers&) noexcept {}
+
 }  // namespace wring::base

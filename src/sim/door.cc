@@ -138,6 +138,11 @@ void thread_join(std::uint32_t id, here at) noexcept {
   sim()->thread_join(id, at);
 }
 
+bool thread_try_join(std::uint32_t id, here at) noexcept {
+  if (sim() == nullptr) host_cannot("join of a thread");
+  return sim()->thread_try_join(id, at);
+}
+
 std::uint32_t thread_id() noexcept { return sim() != nullptr ? sim()->thread_id() : host_thread_id; }
 
 void thread_stack(std::uintptr_t& low, std::uintptr_t& high) noexcept {

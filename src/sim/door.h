@@ -77,6 +77,7 @@ void relax(here at) noexcept;
 // Returns 0 and the thread's number, or -EAGAIN.
 int thread_create(std::uint32_t& id, const char* name, void (*entry)(void*), void* argument, here at) noexcept;
 void thread_join(std::uint32_t id, here at) noexcept;
+bool thread_try_join(std::uint32_t id, here at) noexcept;
 std::uint32_t thread_id() noexcept;
 void thread_stack(std::uintptr_t& low, std::uintptr_t& high) noexcept;
 void thread_name(const char* name) noexcept;

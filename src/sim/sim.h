@@ -33,7 +33,8 @@ namespace wring::sim {
 
 enum class profile : std::uint8_t {
   none,                  // nothing fails
-  usual,                 // spurious futex returns, EINTR, weak CAS failures, one thread creation in 8 refused
+  usual,                 // spurious futex returns, EINTR, weak CAS failures; one thread creation in 8 is refused,
+                         // and one change of a thread's CPUs or nice value
   hostile,               // the same, far more often
   creation_never_works,  // usual, and the library never gets a thread
 };
@@ -44,7 +45,7 @@ struct options {
   profile faults = profile::usual;
   std::vector<std::string> plants{};   // the WRING_PLANTs to switch on
   std::uint64_t step_limit = 100'000;  // a run that takes longer is reported as livelock
-  int cpus = 4;                        // what base::syscall::affinity_count says
+  int cpus = 4;                        // base::syscall::affinity() says 0 .. cpus - 1
   bool weak_memory = true;             // loads may be stale; plain data is checked for races in any case
   bool timers = true;                  // timers may fire although threads could run
   bool explain = true;                 // shrink a failure and show its steps; not needed where a failure is expected

@@ -31,11 +31,11 @@ simulation* simulation::current_ = nullptr;
 simulation::fault_rates simulation::rates_of(profile p) noexcept {
   switch (p) {
     case profile::none: return {};
-    case profile::usual: return {.futex = 32, .weak_cas = 32, .create = 8};
-    case profile::hostile: return {.futex = 4, .weak_cas = 4, .create = 2};
+    case profile::usual: return {.futex = 32, .weak_cas = 32, .create = 8, .call = 8};
+    case profile::hostile: return {.futex = 4, .weak_cas = 4, .create = 2, .call = 2};
     case profile::creation_never_works: break;
   }
-  return {.futex = 32, .weak_cas = 32, .never_create = true};
+  return {.futex = 32, .weak_cas = 32, .call = 8, .never_create = true};
 }
 
 simulation::simulation(const options& how)
@@ -341,14 +341,34 @@ int simulation::thread_create(std::uint32_t& id, const char* name, void (*entry)
   return 0;
 }
 
-void simulation::thread_join(std::uint32_t id, here at) {
-  point(operation::join, nullptr, at);
+simulation::virtual_thread& simulation::thread_to_join(std::uint32_t id) {
   virtual_thread* t = find_thread(id);
   if (t == nullptr || t == &me()) fail(failure_kind::misuse, "join of no thread");
-  while (!t->finished) block(waiting::join, t, no_timer);
-  me().model.clock.join(t->model.clock);
-  t->used = false;
-  note(operation::join, nullptr, 0, id, 0);
+  return *t;
+}
+
+void simulation::end_thread(virtual_thread& t) {
+  me().model.clock.join(t.model.clock);
+  t.used = false;
+  note(operation::join, nullptr, 0, t.model.id, 0);
+}
+
+void simulation::thread_join(std::uint32_t id, here at) {
+  point(operation::join, nullptr, at);
+  virtual_thread& t = thread_to_join(id);
+  while (!t.finished) block(waiting::join, &t, no_timer);
+  end_thread(t);
+}
+
+bool simulation::thread_try_join(std::uint32_t id, here at) {
+  point(operation::join, nullptr, at);
+  virtual_thread& t = thread_to_join(id);
+  if (t.finished) {
+    end_thread(t);
+    return true;
+  }
+  note(operation::join_too_early, nullptr, 0, id, 0);
+  return false;
 }
 
 void simulation::finish() {

@@ -71,6 +71,7 @@ class simulation {
   void relax(here at);
   int thread_create(std::uint32_t& id, const char* name, void (*entry)(void*), void* argument, bool may_fail, here at);
   void thread_join(std::uint32_t id, here at);
+  bool thread_try_join(std::uint32_t id, here at);
   [[nodiscard]] std::uint32_t thread_id() const noexcept;
   void thread_stack(std::uintptr_t& low, std::uintptr_t& high) const noexcept;
   void thread_name(const char* name);
@@ -91,6 +92,8 @@ class simulation {
   // Reading the clock takes time too: a loop that only waits for a deadline gets there.
   std::uint64_t read_clock() noexcept { return now_ += clock_read_ns; }
   [[nodiscard]] int cpus() const noexcept { return options_.cpus; }
+  // Does the system refuse the call that the running thread makes now?
+  [[nodiscard]] bool refuses_call() { return fault(rates_.call); }
 
   [[noreturn]] void fail(failure_kind kind, const std::string& what);
 
@@ -137,6 +140,7 @@ class simulation {
     std::uint32_t futex = 0;
     std::uint32_t weak_cas = 0;
     std::uint32_t create = 0;
+    std::uint32_t call = 0;
     bool never_create = false;
   };
   struct counter {
@@ -167,6 +171,8 @@ class simulation {
   void find_next_timer() noexcept;
   void changed() noexcept { last_change_ = steps_; }
   virtual_thread* find_thread(std::uint32_t id) noexcept;
+  virtual_thread& thread_to_join(std::uint32_t id);
+  void end_thread(virtual_thread& t);
   virtual_thread* free_slot() noexcept;
   void start_thread(virtual_thread& t, const char* name, void (*entry)(void*), void* argument);
   [[nodiscard]] order weakened(order o, here at) const noexcept;

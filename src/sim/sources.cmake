@@ -17,6 +17,7 @@ set(WRING_SIM_SOURCES
   sim/simulation_waits.cc
   sim/simulation_words.cc
   sim/strategy.cc
+  sim/topology_sim.cc
   sim/trace.cc
 )
 # A simulated step costs about 100 ns with optimisation and twice that without, so the core is optimised in

@@ -32,6 +32,7 @@ const char* to_text(operation op) noexcept {
     case operation::create: return "create";
     case operation::create_refused: return "create refused";
     case operation::join: return "join";
+    case operation::join_too_early: return "join too early";
     case operation::finish: return "finish";
     case operation::stall: return "stall";
     case operation::spend: return "spend";
@@ -71,7 +72,8 @@ std::string cell_text(const trace_step& s, bool switched, const std::vector<trac
       if (s.detail != 0) text += " STALE-" + std::to_string(s.detail);
       break;
     case operation::create:
-    case operation::join: text += " T" + std::to_string(s.detail); break;
+    case operation::join:
+    case operation::join_too_early: text += " T" + std::to_string(s.detail); break;
     case operation::futex_wake:
     case operation::choose: text += ' ' + std::to_string(s.detail); break;
     default: break;

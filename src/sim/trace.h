@@ -35,6 +35,7 @@ enum class operation : std::uint8_t {
   create,
   create_refused,
   join,
+  join_too_early,
   finish,
   stall,
   spend,

@@ -4,15 +4,21 @@
 
 #include "base/crew.h"
 #include "base/syscall.h"
+#include "support/gate.h"
+#include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <string>
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 namespace wring::base {
 namespace {
@@ -186,6 +192,39 @@ TEST(thread, has_an_id_and_a_stack_of_the_size_asked_for) {
 #endif
 }
 
+// Method: the thread is held, first in its function and then in the destructor of a thread-local variable.
+TEST(thread, a_try_to_join_fails_until_the_threads_own_variables_are_destroyed) {
+  struct course {
+    test::gate returns;
+    test::counter destroying;
+    test::gate ends;
+  };
+  struct held_at_end {
+    course* of = nullptr;
+    ~held_at_end() {
+      of->destroying.add();
+      of->ends.wait();
+    }
+  };
+  course c;
+  thread t;
+  EXPECT_TRUE(thread_try_join(t)) << "there is no thread";
+  const auto entry = [](void* p) {
+    static thread_local held_at_end held;
+    held.of = static_cast<course*>(p);
+    held.of->returns.wait();
+  };
+  ASSERT_EQ(thread_create(t, {.name = "held"}, entry, &c), 0);
+  EXPECT_FALSE(thread_try_join(t));
+  c.returns.open();
+  c.destroying.wait_for(1);
+  EXPECT_FALSE(thread_try_join(t));
+  EXPECT_TRUE(t.joinable());
+  c.ends.open();
+  test::eventually([&] { return thread_try_join(t); });
+  EXPECT_FALSE(t.joinable());
+}
+
 TEST(thread, a_stack_that_cannot_be_had_is_an_error_and_not_an_exception) {
   report r;
   thread t;
@@ -211,9 +250,52 @@ TEST(thread_slot, each_thread_and_tag_has_its_own) {
   thread_slot<one, int>::get() = nullptr;
 }
 
-TEST(syscall, knows_the_cpus_of_the_process) {
-  EXPECT_GE(syscall::affinity_count(), 1);
+TEST(syscall, knows_the_cpu_and_the_affinity_mask_of_the_calling_thread) {
+  const std::vector<unsigned> cpus = syscall::affinity();
+  ASSERT_FALSE(cpus.empty());
+  EXPECT_TRUE(std::is_sorted(cpus.begin(), cpus.end()));
   EXPECT_GE(syscall::current_cpu(), 0);
+}
+
+// Method: a thread that confines itself must be told by the system that it is confined, and its creator is not.
+TEST(syscall, changes_the_affinity_mask_of_the_calling_thread_alone) {
+  const std::vector<unsigned> before = syscall::affinity();
+  test::run_crew<1>([&](std::size_t) {
+    EXPECT_EQ(syscall::set_affinity({}), -EINVAL);
+    EXPECT_EQ(syscall::set_affinity(std::array{1u << 20}), -EINVAL) << "no system has that many";
+    EXPECT_EQ(syscall::set_affinity(std::array{before.back()}), 0);
+    EXPECT_EQ(syscall::affinity(), std::vector{before.back()});
+    EXPECT_EQ(static_cast<unsigned>(syscall::current_cpu()), before.back());
+  });
+  EXPECT_EQ(syscall::affinity(), before);
+}
+
+TEST(syscall, changes_the_nice_value_of_the_calling_thread_alone) {
+  const int before = ::getpriority(PRIO_PROCESS, 0);
+  test::run_crew<1>([](std::size_t) {
+    EXPECT_EQ(syscall::set_nice(19), 0);
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 19);
+  });
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), before);
+}
+
+// Method: files of every size around the limit, and things that are no files. A pipe without a writer must not hold
+// the reader up.
+TEST(syscall, reads_a_file_up_to_a_limit) {
+  const test::temporary_folder folder;
+  std::string text = "old";
+  for (const std::size_t bytes : {0U, 1U, 4095U, 4096U, 4097U, 9999U, 10'000U}) {
+    folder.write("file", std::string(bytes, 'x'));
+    EXPECT_EQ(syscall::read_file(folder.path("file").c_str(), 10'000, text), 0);
+    EXPECT_EQ(text, std::string(bytes, 'x'));
+    EXPECT_EQ(syscall::read_file(folder.path("file").c_str(), 4096, text), bytes > 4096 ? -EFBIG : 0);
+    EXPECT_EQ(text.size(), std::min<std::size_t>(bytes, 4096));
+  }
+  EXPECT_EQ(syscall::read_file(folder.path("gone").c_str(), 10, text), -ENOENT);
+  EXPECT_EQ(text, "");
+  EXPECT_EQ(syscall::read_file(folder.path("").c_str(), 10, text), -EISDIR);
+  ASSERT_EQ(::mkfifo(folder.path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(syscall::read_file(folder.path("pipe").c_str(), 10, text), 0);
 }
 
 TEST(syscall, names_the_calling_thread) {

@@ -2,14 +2,13 @@
 // runtimes: options, the CPUs planned for, coming and going, the default one.
 #include <wring/runtime.h>
 
+#include "base/cpus.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
 #include <wring/wring.h>
 
 #include <gtest/gtest.h>
-
-#include <sched.h>
 
 #include <array>
 #include <atomic>
@@ -49,18 +48,14 @@ class environment {
   environment& operator=(const environment&) = delete;
 };
 
-unsigned cpus_of_the_mask() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  ::sched_getaffinity(0, sizeof set, &set);
-  return static_cast<unsigned>(CPU_COUNT(&set));
-}
+// Of mask and quota the lesser.
+unsigned cpus_of_the_machine() { return base::plan_cpus(nullptr).count; }
 
-TEST(runtime, plans_for_the_affinity_mask_unless_told_otherwise) {
+TEST(runtime, plans_for_what_mask_and_quota_allow_unless_told_otherwise) {
   {
     test_runtime rt{runtime_options{}};
-    EXPECT_EQ(rt->stats().cpus, cpus_of_the_mask());
-    EXPECT_EQ(rt.pool().target, cpus_of_the_mask());
+    EXPECT_EQ(rt->stats().cpus, cpus_of_the_machine());
+    EXPECT_EQ(rt.pool().target, cpus_of_the_machine());
   }
   {
     const environment three{"3"};
@@ -72,15 +67,15 @@ TEST(runtime, plans_for_the_affinity_mask_unless_told_otherwise) {
   {
     const environment empty{""};
     test_runtime rt{runtime_options{}};
-    EXPECT_EQ(rt->stats().cpus, cpus_of_the_mask());
+    EXPECT_EQ(rt->stats().cpus, cpus_of_the_machine());
   }
 }
 
-TEST(runtime, an_unusable_wring_cpus_is_a_warning_and_the_mask_counts) {
+TEST(runtime, an_unusable_wring_cpus_is_a_warning_and_the_machine_counts) {
   for (const char* text : {"0", "-1", "4097", "two", "2x", "1.5", "99999999999999999999", " 2"}) {
     const environment bad{text};
     test_runtime rt{runtime_options{}};
-    EXPECT_EQ(rt->stats().cpus, cpus_of_the_mask()) << text;
+    EXPECT_EQ(rt->stats().cpus, cpus_of_the_machine()) << text;
     const auto warnings = rt.warnings.take();
     ASSERT_EQ(warnings.size(), 1u) << text;
     EXPECT_NE(warnings[0].find(std::string{"WRING_CPUS="} + text), std::string::npos) << warnings[0];

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // simulator: what its users rely on. A simulator that finds nothing would pass every other test.
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/sync.h"
+#include "base/syscall.h"
+#include "base/topology.h"
 #include "support/sim_test.h"
 
 #include <algorithm>
@@ -240,6 +243,37 @@ TEST(simulator, thread_creation_fails_as_often_as_the_profile_says) {
   EXPECT_EQ(refused(sim::profile::creation_never_works), 4000U);
 }
 
+TEST(simulator, changes_of_cpus_and_nice_values_are_refused_as_often_as_the_profile_says) {
+  const auto refused = [](sim::profile p) {
+    return sim::explore({.seeds = 400, .faults = p}, [] {
+      for (int i = 0; i < 10; ++i) {
+        if (wring::base::syscall::set_affinity(std::array{0U}) != 0) sim::count("affinity");
+        if (wring::base::syscall::set_nice(5) != 0) sim::count("nice");
+      }
+    });
+  };
+  for (const char* const call : {"affinity", "nice"}) {
+    EXPECT_EQ(refused(sim::profile::none).event(call).times, 0U) << call;
+    EXPECT_GT(refused(sim::profile::usual).event(call).times, 150U) << call;
+    EXPECT_GT(refused(sim::profile::hostile).event(call).times, 800U) << call;
+  }
+}
+
+// Method: the plan and the topology of a run depend on its options alone, not on files, mask and CPUs of the machine.
+TEST(simulator, a_run_sees_nothing_of_the_machine) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1, .faults = sim::profile::none, .cpus = 7}, [] {
+    const wring::base::cpu_plan plan = wring::base::plan_cpus(nullptr);
+    sim::check(plan.count == 7 && plan.by == wring::base::cpu_plan::bound::affinity, "the options count", plan.why);
+    const wring::base::topology t = wring::base::topology::of_machine();
+    sim::check(t.cpus().size() == 7 && t.possible() == 7 && t.nodes().size() == 1, "so many CPUs, in one node");
+    for (unsigned id = 0; id < 7; ++id) {
+      sim::check(t.cpus()[id] == wring::base::topology::cpu{id, id, 0, 0}, "each CPU is a core below one cache", id);
+    }
+    std::string text;
+    sim::check(wring::base::syscall::read_file("/proc/self/cgroup", 1000, text) == -ENOENT, "there are no files");
+  }));
+}
+
 TEST(simulator, two_dozen_threads_may_live_at_once_and_hundreds_in_a_row) {
   EXPECT_SIM_OK(sim::explore({.seeds = 20, .faults = sim::profile::none}, [] {
     atomic<int> sum;
@@ -259,6 +293,19 @@ TEST(simulator, two_dozen_threads_may_live_at_once_and_hundreds_in_a_row) {
     }
     sim::check(sum.load(order::relaxed) == 323, "all ran", sum.load(order::relaxed));
   }));
+}
+
+TEST(simulator, a_try_to_join_succeeds_once_the_thread_has_ended_and_hands_over_what_it_wrote) {
+  const auto r = sim::explore({.seeds = 200, .faults = sim::profile::none}, [] {
+    checked<int> written;
+    wring::base::thread t;
+    sim::check(wring::base::thread_try_join(t), "there is no thread");
+    const auto write = [](void* to) { static_cast<checked<int>*>(to)->set(1); };
+    sim::check(wring::base::thread_create(t, {}, write, &written) == 0, "created");
+    while (!wring::base::thread_try_join(t)) wring::base::cpu_relax();
+    sim::check(!t.joinable() && written.get() == 1, "joined");
+  });
+  EXPECT_SIM_OK(r);
 }
 
 TEST(simulator, nothing_fails_while_it_is_calm) {

@@ -54,6 +54,8 @@ class test_runtime {
 
   operator runtime&() noexcept { return runtime_; }
   runtime* operator->() noexcept { return &runtime_; }
+  // For a test that may take longer than the watchdog's patience.
+  void goes_on() { watchdog_.beat(); }
   [[nodiscard]] pool_stats pool() const { return runtime_.stats().pools.at(0); }
   [[nodiscard]] pool_stats unmanaged_pool() const { return runtime_.stats().pools.at(1); }
 

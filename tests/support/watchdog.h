@@ -31,13 +31,22 @@ class watchdog {
     changed_.notify_all();
     thread_.join();
   }
+  // A long test says that it goes on; it may take as long again.
+  void beat() {
+    const std::lock_guard lock{mu_};
+    ++beats_;
+  }
   watchdog(const watchdog&) = delete;
   watchdog& operator=(const watchdog&) = delete;
 
  private:
   void watch(const std::function<std::string()>& describe) {
     std::unique_lock lock{mu_};
-    if (changed_.wait_for(lock, patience, [this] { return done_; })) return;
+    for (bool beaten = true; beaten;) {
+      const unsigned before = beats_;
+      if (changed_.wait_for(lock, patience, [this] { return done_; })) return;
+      beaten = beats_ != before;
+    }
     const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
     std::fprintf(stderr, "watchdog: %s.%s hangs\n", info != nullptr ? info->test_suite_name() : "?",
                  info != nullptr ? info->name() : "?");
@@ -48,6 +57,7 @@ class watchdog {
   std::mutex mu_;
   std::condition_variable changed_;
   bool done_ = false;
+  unsigned beats_ = 0;
   std::thread thread_;
 };
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// forked: what a forked child says about itself. A child that hangs ends by its alarm; the watchdog of the parent's
+// test, a thread, does not exist there.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace wring::test {
+
+// Claims of a child. It has no test framework, so it collects what does not hold and prints it.
+class claims {
+ public:
+  void check(bool holds, const char* what) {
+    if (holds) return;
+    std::fprintf(stderr, "in the forked child: not so: %s\n", what);
+    failed_ = true;
+  }
+  [[nodiscard]] int status() const { return failed_ ? 1 : 0; }
+
+ private:
+  bool failed_ = false;
+};
+
+// How the child ended: its exit status, or 1000 and the number of the signal.
+inline int status_of(pid_t child) {
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+// Runs body(claims&) in a forked child; its status, 0 if all claims held.
+template <class Body>
+int in_forked_child(const Body& body, unsigned seconds = 60) {
+  const pid_t child = ::fork();
+  if (child != 0) return status_of(child);
+  ::alarm(seconds);
+  claims c;
+  body(c);
+  std::fflush(stderr);
+  ::_exit(c.status());
+}
+
+}  // namespace wring::test
