@@ -18,7 +18,7 @@ namespace wring {
 // All waits of wring itself (flush, cancel_sync, task_group::wait, future::get) announce themselves.
 class WRING_EXPORT blocking_scope {
  public:
-  blocking_scope() noexcept;
+  [[nodiscard]] blocking_scope() noexcept;
   ~blocking_scope();
   blocking_scope(const blocking_scope&) = delete;
   blocking_scope& operator=(const blocking_scope&) = delete;

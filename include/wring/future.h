@@ -21,14 +21,17 @@ namespace detail {
 // A flag that is set once and can be waited for; waiting in a worker is announced blocking.
 class WRING_EXPORT once_event {
  public:
+  once_event() noexcept;
   void set() noexcept;
-  void wait() noexcept;
-  // False: `timeout` passed first.
+  // False: it will never be set, because this process was forked since.
+  bool wait() noexcept;
+  // False: that, or `timeout` passed first.
   bool wait_for(std::chrono::nanoseconds timeout) noexcept;
   [[nodiscard]] bool is_set() const noexcept;
 
  private:
   alignas(4) std::uint32_t word_ = 0;
+  std::uint32_t forks_;  // when it was made
 };
 
 template <class T>
@@ -44,9 +47,11 @@ struct future_state {
 
 // Move-only. One thread at a time; `get()` once.
 template <class T>
-class future {
+class [[nodiscard]] future {
  public:
   future() noexcept = default;
+  future(future&&) noexcept = default;
+  future& operator=(future&&) noexcept = default;
 
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
   [[nodiscard]] bool ready() const noexcept { return state_->ready.is_set(); }
@@ -56,10 +61,10 @@ class future {
   }
 
   // Waits, then gives the value or throws what the closure threw; std::future_error(broken_promise) if
-  // the closure was refused. Leaves the future invalid.
+  // the closure was refused, or was not ready when this process was forked. Leaves the future invalid.
   T get() {
     if (!state_) throw std::future_error{std::future_errc::no_state};
-    state_->ready.wait();
+    if (!state_->ready.wait()) throw std::future_error{std::future_errc::broken_promise};
     auto state = std::move(state_);
     if (state->error) std::rethrow_exception(std::move(state->error));
     if constexpr (std::is_reference_v<T>) {

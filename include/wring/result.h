@@ -11,7 +11,7 @@ namespace wring {
 // What `create(options)` returns. Not thread-safe, like any value. `value()` on an error throws
 // std::system_error with that error, so `auto q = workqueue::create(o).value();` is the short form.
 template <class T>
-class result {
+class [[nodiscard]] result {
  public:
   result(T value) : value_{std::move(value)} {}
   result(std::error_code error) : error_{error} {}
@@ -28,7 +28,8 @@ class result {
     check();
     return std::move(*value_);
   }
-  T& operator*() noexcept { return *value_; }
+  T& operator*() & noexcept { return *value_; }
+  T&& operator*() && noexcept { return std::move(*value_); }
   T* operator->() noexcept { return &*value_; }
 
  private:

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace wring {
 
@@ -25,9 +26,12 @@ class core;
 using report_handler = void (*)(const char* text, void* context);
 
 struct runtime_options {
-  // CPUs to plan for; 0 means the affinity mask of the process, and the environment variable WRING_CPUS
-  // (1..4096) overrides that.
+  // CPUs to plan for; 0 means as many as the affinity mask has, or as the quota of the process's cgroups is
+  // worth (rounded up) if that is less; the environment variable WRING_CPUS (1..4096) overrides both.
   unsigned cpus = 0;
+  // What per-CPU and per-node queues take for the machine, in hwloc's synthetic syntax ("node:2 core:4 pu:2"), for
+  // tests; copied. Null means the machine. A worker that cannot be bound to such a CPU runs anywhere.
+  const char* topology = nullptr;
   // Hard limit of threads in each pool. Reaching it is warned about once and counted in the stats; work
   // then waits for a worker to become free.
   unsigned max_workers = 512;
@@ -39,6 +43,8 @@ struct runtime_options {
   // per `busy_workers_per_idle` busy ones (WQ-105).
   unsigned idle_workers_kept = 2;
   unsigned busy_workers_per_idle = 4;
+  // A queue that is divided, per CPU or per node, takes its pools in turn instead of the caller's (WQ-41), for tests.
+  bool force_round_robin = false;
   // How long to wait before trying again after the system refused a thread (WQ-103).
   std::chrono::milliseconds creation_retry{1'000};
   // If work is pending and no item started or finished for this long, a worker that is stuck in its item
@@ -71,6 +77,23 @@ class WRING_EXPORT runtime {
   // Options for the default instance; false if it exists already.
   static bool configure_default(const runtime_options& options);
 
+  // Reads the affinity mask, the CPU quota and WRING_CPUS again and plans for them from now on; returns the number of
+  // CPUs. Running items go on. If runtime_options::cpus was given, that stays. Any thread.
+  unsigned replan();
+  // The CPUs that per-CPU queues use, by number: those the process may run on. The first call reads the machine's
+  // topology. Any thread.
+  [[nodiscard]] std::vector<cpu_info> cpus();
+
+  // Ends the work of this runtime within `limit`: from now on all its queues refuse items from outside, what is queued
+  // runs, also what it queues in turn, and then all threads end. If that takes longer, the report names what is
+  // stuck and where; the runtime goes on refusing, and another call waits on.
+  // Afterwards queue calls return false, making a queue fails with ECANCELED, and queues, items and the runtime
+  // may be destroyed. Delayed items that have not come due stay pending and never run (WQ-92); one that comes due
+  // meanwhile is refused and becomes idle. The limit is for callbacks: a worker's thread-local destructor that waits is
+  // waited for beyond it.
+  // Any thread, but no callback of this runtime, which would wait for itself: that is misuse.
+  shutdown_report shutdown(std::chrono::nanoseconds limit);
+
   // Any thread.
   [[nodiscard]] runtime_stats stats() const;
   // Multi-line text for people: pools, workers and what each one runs.
@@ -84,5 +107,8 @@ class WRING_EXPORT runtime {
   explicit runtime(std::unique_ptr<detail::core> core) noexcept;
   std::unique_ptr<detail::core> core_;
 };
+
+// runtime::shutdown() of the default runtime, if there is one.
+WRING_EXPORT shutdown_report shutdown(std::chrono::nanoseconds limit);
 
 }  // namespace wring

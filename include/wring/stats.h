@@ -5,6 +5,8 @@
 // but two numbers need not belong to the same moment. Totals count from the object's creation.
 #pragma once
 
+#include <wring/version.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,20 +16,24 @@
 namespace wring {
 
 struct worker_stats {
-  std::string name;         // thread name, "wring/u0:3" (WQ-108)
+  std::string name;         // thread name, "wring/u0:3", "wring/5:2H" (WQ-108)
   std::string description;  // set_worker_description(), else the name of the queue served; "" when idle
   enum class state_kind : std::uint8_t { idle, searching, running, blocked } state;
   std::uint64_t items_started;
 };
 
 struct pool_stats {
-  unsigned target;       // counted workers aimed at: the CPUs planned for
-  unsigned workers;      // threads alive
-  unsigned idle;         // parked
-  unsigned running;      // inside an item and counted (not blocked)
-  unsigned blocked;      // inside an item, out of the count
-  unsigned workers_max;  // most threads alive at once
-  unsigned blocked_max;  // most workers out of the count at once
+  std::string name;        // as in thread names: "u0", of a CPU's pool "5", of high priority "5H" (WQ-108)
+  bool disassociated;      // its workers could not be bound to its CPUs and run anywhere (WQ-U7)
+  bool priority_refused;   // its workers were refused nice -20 (WQ-U6)
+  unsigned target;         // counted workers aimed at: the CPUs planned for, in a CPU's pool 1
+  unsigned workers;        // threads alive
+  unsigned idle;           // parked
+  unsigned running;        // inside an item and not blocked
+  unsigned cpu_intensive;  // of these, out of the count because their queue is cpu_intensive (WQ-26)
+  unsigned blocked;        // inside an item and blocked, out of the count
+  unsigned workers_max;    // most threads alive at once
+  unsigned blocked_max;    // most workers out of the count at once
   std::uint64_t items_started;
   std::uint64_t wakeups;                  // parked workers woken to look for work
   std::uint64_t workers_created;          // threads
@@ -39,17 +45,47 @@ struct pool_stats {
 };
 
 struct runtime_stats {
-  unsigned cpus;           // CPUs planned for
-  std::uint64_t warnings;  // warnings reported so far
-  std::vector<pool_stats> pools;
+  unsigned cpus;                  // CPUs planned for
+  std::uint64_t warnings;         // warnings reported so far
+  std::vector<pool_stats> pools;  // managed, unmanaged, both of high priority, then those of CPUs and nodes in use
   std::vector<worker_stats> workers;
+};
+
+// One CPU that per-CPU queues use.
+struct cpu_info {
+  unsigned id;     // the system's number
+  unsigned core;   // CPUs of the same core (SMT) share it
+  unsigned cache;  // CPUs below one last-level cache share it
+  unsigned node;   // NUMA node: the system's number
+};
+
+// A callback that did not end before the limit of a shutdown.
+struct stuck_callback {
+  std::string worker;                // thread name
+  std::uint32_t thread_id;           // the kernel's
+  std::string queue;                 // whose item it is
+  std::string callback;              // "symbol+0x1 (program+0x1234)", or as much of it as is known
+  std::string description;           // set_worker_description(), if it was called
+  std::chrono::nanoseconds running;  // at least so long
+  bool announced;                    // it is inside a blocking_scope, or a wait of wring
+  std::string waits_in;              // the system call, "read of fd 5 (pipe:[77])"; empty: in none, it computes
+};
+
+struct shutdown_report {
+  bool complete;                      // everything has run and all threads have ended
+  std::vector<stuck_callback> stuck;  // callbacks that are still running
+  std::vector<std::string> queues;    // queues that are not empty, with the number of their items that wait
+  std::size_t delayed;                // when complete: delayed items that have not come due and will not run
+
+  // For people; one line for each stuck callback and each queue.
+  [[nodiscard]] WRING_EXPORT std::string text() const;
 };
 
 struct workqueue_stats {
   std::string name;
-  unsigned max_active;
-  unsigned active;  // workers inside items of this queue
-  bool congested;   // items wait although a worker is free: active == max_active (WQ-70)
+  unsigned max_active;  // of a per-CPU or per-node queue: on each CPU, or node
+  unsigned active;      // workers inside items of this queue
+  bool congested;       // items wait although a worker is free: active == max_active (WQ-70)
   std::uint64_t items_started;
   std::uint64_t exceptions;  // callbacks that ended with an exception under on_exception::report
   std::uint64_t rejected;    // queue calls refused because of drain or destruction (WQ-46)

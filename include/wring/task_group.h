@@ -20,6 +20,7 @@ namespace detail {
 class child : public item {
  public:
   task_group* group = nullptr;
+  std::uint32_t forks = 0;  // when it was queued
 };
 
 template <class F>
@@ -35,7 +36,9 @@ struct child_closure final : child {
 // run() and wait() may be called from any thread, also from children of the group. Groups of one queue nest to
 // any depth: wait() never deadlocks there, because it first runs its own children that have not started, and
 // when it has to block, another worker takes its place. Two queues whose callbacks wait for groups on each
-// other's queue can, when both are at their max_active.
+// other's queue can, when both are at their max_active; so can callbacks on two CPUs, or nodes, of a divided queue that
+// wait for children the other one has run(). In a forked child no child of the group is left: wait() returns
+// at once.
 class WRING_EXPORT task_group {
  public:
   explicit task_group(workqueue& queue) noexcept : queue_{&queue} {}
@@ -65,9 +68,10 @@ class WRING_EXPORT task_group {
   friend class detail::item_access;
 
   bool start(detail::child& child) noexcept;
-  void finish(std::exception_ptr error) noexcept;  // a child has ended
+  void finish(std::exception_ptr error, std::uint32_t forks) noexcept;  // a child has ended
   void wait_for_children() noexcept;
-  void run_children() noexcept;
+  void run_children(detail::pool_workqueue& q) noexcept;
+  void revive() noexcept;
   void sleep() noexcept;
   [[nodiscard]] bool has_children() const noexcept;
   [[nodiscard]] bool has_unstarted() const noexcept;
@@ -77,6 +81,7 @@ class WRING_EXPORT task_group {
   alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bit
   alignas(4) std::uint32_t unstarted_ = 0;    // children that wait in the queue
   alignas(4) std::uint32_t failed_ = 0;       // who sets it from 0 owns error_
+  alignas(4) std::uint32_t forks_ = 0;        // of the process that used it last
   std::exception_ptr error_;
 };
 
@@ -85,6 +90,7 @@ void detail::child_closure<F>::init() noexcept {
   entry = [](item& self, item_op op) {
     auto* c = static_cast<child_closure*>(&self);
     task_group* const its_group = c->group;
+    const std::uint32_t queued_in = c->forks;
     pool_workqueue& queue = queue_of_place(self.place);
     std::exception_ptr error;
     if (op == item_op::run) {
@@ -96,7 +102,7 @@ void detail::child_closure<F>::init() noexcept {
     }
     c->~child_closure();
     closure_free(queue, c);
-    its_group->finish(std::move(error));
+    its_group->finish(std::move(error), queued_in);
   };
 }
 

@@ -10,6 +10,7 @@
 #include <wring/work.h>
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
@@ -30,6 +31,17 @@ WRING_EXPORT void* closure_allocate(pool_workqueue& q, std::size_t bytes);
 WRING_EXPORT void closure_free(pool_workqueue& q, void* closure) noexcept;
 // The queue that took the closure; `place` is item::place.
 WRING_EXPORT pool_workqueue& queue_of_place(std::uint64_t place) noexcept;
+
+// Of several callees at once, the exception that came first.
+class WRING_EXPORT first_error {
+ public:
+  void keep(std::exception_ptr error) noexcept;
+  void rethrow() const;  // if there is one; all callees have ended
+
+ private:
+  alignas(4) std::uint32_t kept_ = 0;
+  std::exception_ptr error_;
+};
 
 // A closure that wring owns: made by submit(), destroyed right after it ran (or was refused).
 template <class F>
@@ -71,6 +83,21 @@ struct workqueue_options {
   // Not concurrency-managed: every item gets a worker at once, up to max_active, whatever is running
   // (WQ-76).
   bool unmanaged = false;
+  // A pool for each CPU the process may run on, with workers bound to it. An item goes to the caller's CPU, or
+  // that of queue_on(). On each CPU one callback runs at a time; when it blocks, the next one starts (WQ-71..75).
+  // max_active counts on each CPU. A worker that cannot be bound runs on any CPU, and its pool stays what it is; that
+  // is said once (WQ-U7). Not together with ordered, unmanaged or per_node.
+  bool per_cpu = false;
+  // A pool for each NUMA node, with workers that run on its CPUs. An item goes to the caller's node, or that of
+  // queue_near(). max_active is shared among the nodes by their CPUs, at least 8 each (WQ-23). Not together with
+  // ordered, unmanaged or per_cpu.
+  bool per_node = false;
+  // Workers of their own, with nice -20 where the system lets them have it; else they run like the others, which
+  // is said once (WQ-25, WQ-U6). Normal and high priority do not look at one another's load.
+  bool high_priority = false;
+  // Callbacks of this per-CPU queue use much CPU time: while one runs, others of that CPU start all the same
+  // (WQ-26). Without per_cpu it does nothing.
+  bool cpu_intensive = false;
   wring::on_exception on_exception = wring::on_exception::terminate;
   error_handler on_error = nullptr;
   void* error_context = nullptr;
@@ -96,10 +123,18 @@ class WRING_EXPORT workqueue {
   // As queue() after `delay` of steady time, never earlier (WQ-50, WQ-53); 0 or less queues at once.
   // False when pending; the pending delay is then not changed (WQ-51).
   bool queue_delayed(delayed_work& item, std::chrono::nanoseconds delay) noexcept;
+  // As queue(), on that CPU's pool of a per-CPU queue, or on that of its node. A CPU the process may not use: on some
+  // other (WQ-43). A CPU that does not exist: misuse, false. On a queue that is not divided as queue().
+  bool queue_on(unsigned cpu, work& item) noexcept;
+  bool queue_delayed_on(unsigned cpu, delayed_work& item, std::chrono::nanoseconds delay) noexcept;
+  // As queue(), on the pool of that NUMA node, of a per_node queue: the caller's CPU if it is on that node, else its
+  // first one, else, without CPUs of that node, as queue() (WQ-42). On a per-CPU queue it warns once and takes a CPU of
+  // that node; on a queue that is not divided as queue().
+  bool queue_near(unsigned node, work& item) noexcept;
   // Queues now (for queue_delayed's items with delay 0).
   bool queue(delayed_work& item) noexcept { return queue_delayed(item, std::chrono::nanoseconds::zero()); }
-  // Sets the delay whether pending or not (WQ-52). True: it was pending; false: it was idle and is queued
-  // now (or could not be: it is being cancelled, or the queue is being destroyed).
+  // Sets the delay whether pending or not (WQ-52); of a divided queue, on the caller's CPU. True: it was pending;
+  // false: it was idle and is queued now (or could not be: it is being cancelled, or the queue is being destroyed).
   bool modify(delayed_work& item, std::chrono::nanoseconds delay) noexcept;
 
   // Runs `function()` once. False: refused, as queue(); the closure is destroyed without a run.
@@ -117,6 +152,29 @@ class WRING_EXPORT workqueue {
   template <class F>
     requires std::is_invocable_v<std::decay_t<F>&>
   auto submit_for_result(F&& function) -> future<std::invoke_result_t<std::decay_t<F>&>>;
+
+  // As submit(), on that CPU; see queue_on().
+  template <class F>
+    requires std::is_invocable_v<std::decay_t<F>&>
+  bool submit_on(unsigned cpu, F&& function) {
+    using box = detail::closure<std::decay_t<F>>;
+    static_assert(alignof(box) <= 16, "over-aligned closures are not supported: capture a pointer");
+    return submit_closure_on(cpu, *make<box>(std::forward<F>(function)));
+  }
+
+  // Runs `function()` in a worker of that CPU, waits, and returns its value or throws what it throws (WQ-49). Throws
+  // std::system_error: ENODEV, the process may not use that CPU, or this is no per-CPU queue; ECANCELED, the queue
+  // refused it; EDEADLK after a report of misuse, the caller is the one callback that may run there (max_active 1).
+  // From a callback it counts as blocking.
+  template <class F>
+    requires std::is_invocable_v<F&>
+  auto run_on(unsigned cpu, F&& function) -> std::invoke_result_t<F&>;
+
+  // Runs `function(cpu)`, or `function()`, once in a worker of each CPU that the queue uses, at the same time, and
+  // returns when all have finished (WQ-47). Rethrows the first exception. Errors and blocking as run_on().
+  template <class F>
+    requires std::is_invocable_v<F&, unsigned> || std::is_invocable_v<F&>
+  void run_on_each_cpu(F&& function);
 
   // Waits until everything queued before the call has finished; later items are not waited for (WQ-84).
   // False, without waiting: called from a callback of this queue (misuse, WQ-86).
@@ -145,6 +203,8 @@ class WRING_EXPORT workqueue {
     }
   }
   bool submit_closure(detail::item& closure) noexcept;
+  bool submit_closure_on(unsigned cpu, detail::item& closure) noexcept;
+  void run_bound(const unsigned* cpu, void (*call)(void* context, unsigned cpu), void* context);
 
   detail::pool_workqueue* pwq_ = nullptr;  // null after a move
 };
@@ -159,6 +219,39 @@ auto workqueue::submit_for_result(F&& function) -> future<std::invoke_result_t<s
     answer.set_from(function);
   });
   return result;
+}
+
+// The callee runs on other threads, but not longer than the call.
+template <class F>
+  requires std::is_invocable_v<F&>
+auto workqueue::run_on(unsigned cpu, F&& function) -> std::invoke_result_t<F&> {
+  using value = std::invoke_result_t<F&>;
+  promise<value> answer;
+  future<value> result = answer.get_future();
+  auto call = [&] { answer.set_from(function); };
+  run_bound(
+      &cpu, [](void* context, unsigned) { (*static_cast<decltype(call)*>(context))(); }, &call);
+  return result.get();
+}
+
+template <class F>
+  requires std::is_invocable_v<F&, unsigned> || std::is_invocable_v<F&>
+void workqueue::run_on_each_cpu(F&& function) {
+  detail::first_error error;
+  auto call = [&](unsigned cpu) noexcept {
+    try {
+      if constexpr (std::is_invocable_v<F&, unsigned>) {
+        function(cpu);
+      } else {
+        function();
+      }
+    } catch (...) {
+      error.keep(std::current_exception());
+    }
+  };
+  run_bound(
+      nullptr, [](void* context, unsigned cpu) { (*static_cast<decltype(call)*>(context))(cpu); }, &call);
+  error.rethrow();
 }
 
 }  // namespace wring

@@ -7,6 +7,7 @@
 #include <wring/result.h>
 #include <wring/runtime.h>
 #include <wring/stats.h>
+#include <wring/system.h>
 #include <wring/task_group.h>
 #include <wring/version.h>
 #include <wring/work.h>

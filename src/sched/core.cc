@@ -2,7 +2,7 @@
 
 #include "sched/core.h"
 
-#include "base/cpus.h"
+#include "sched/fork.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -16,7 +16,11 @@ namespace {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument), what};
 }
 
-runtime_options planned(runtime_options o, std::string& complaint) {
+base::cpu_plan plan_for(const sched::place& home) {
+  return base::plan_cpus(std::getenv("WRING_CPUS"), "/", home.cpus.size());
+}
+
+runtime_options planned(runtime_options o, const sched::place& home, base::cpu_plan& plan) {
   if (o.cpus > base::cpu_plan::most) refuse("wring::runtime_options::cpus is above 4096");
   if (o.max_workers < 1 || o.max_workers > 65'000) refuse("wring::runtime_options::max_workers is not in 1..65000");
   if (o.stack_bytes < (std::size_t{64} << 10)) refuse("wring::runtime_options::stack_bytes is below 64 KiB");
@@ -25,38 +29,60 @@ runtime_options planned(runtime_options o, std::string& complaint) {
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
   if (o.cpus == 0) {
-    base::cpu_plan plan = base::plan_cpus(std::getenv("WRING_CPUS"));
+    plan = plan_for(home);
     o.cpus = plan.count;
-    complaint = std::move(plan.complaint);
   }
   return o;
 }
 
 }  // namespace
 
-core::core(const runtime_options& options) : core{std::string{}, options} {}
+core::core(const runtime_options& options) : core{base::cpu_plan{}, options} {}
 
-core::core(std::string complaint, const runtime_options& options)
-    : options_{planned(options, complaint)},
+core::core(base::cpu_plan plan, const runtime_options& options)
+    : home_{sched::place::of_program()},
+      topology_{options.topology != nullptr ? options.topology : ""},
+      cpus_are_given_{options.cpus != 0},
+      options_{planned(options, home_, plan)},
       report_{options_},
-      time_{options_.cpus},
-      managed_{{options_, report_, time_, blocks_}, {.index = 0, .target = options_.cpus}},
-      unmanaged_{{options_, report_, time_, blocks_}, {.index = 1, .target = options_.max_workers}} {
-  if (!complaint.empty()) report_.warn(complaint);
+      time_{options_.cpus, options_.stack_bytes, report_, home_},
+      pools_{{options_, report_, time_, blocks_, home_}},
+      cpus_{options_.cpus},
+      plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
+  options_.topology = topology_.c_str();
+  if (!plan.complaint.empty()) report_.warn(plan.complaint);
+  follow_forks(*this);
 }
 
 core::~core() {
   if (workqueues_) workqueues_->ready_to_end(report_);
+  end_threads();
+  ignore_forks(*this);
+}
+
+// No source is left, and none comes.
+void core::end_threads() {
   time_.stop();
-  unmanaged_.stop();
-  managed_.stop();
+  pools_.for_each([](sched::worker_pool& pool) { pool.stop(); });
 }
 
 int core::start() {
-  time_.add_pool(managed_);
-  time_.add_pool(unmanaged_);
-  if (const int e = time_.start({.name = "wring/time", .stack_bytes = options_.stack_bytes}); e != 0) return e;
-  return managed_.start();
+  if (const int e = time_.start(); e != 0) return e;
+  return pools_.managed(sched::urgency::normal).start();
+}
+
+unsigned core::replan() {
+  unsigned cpus = options_.cpus;
+  if (!cpus_are_given_) {
+    base::cpu_plan plan = plan_for(sched::place::of_program());
+    if (!plan.complaint.empty()) report_.warn(plan.complaint);
+    cpus = plan.count;
+    const base::lock_guard lock{plan_mu_};
+    plan_ = std::move(plan.why);
+  }
+  cpus_.store(cpus, base::order::relaxed);
+  for (const sched::urgency u : {sched::urgency::normal, sched::urgency::high}) pools_.managed(u).set_target(cpus);
+  return cpus;
 }
 
 void* core::allocate_block(std::size_t bytes) {
@@ -75,19 +101,26 @@ void core::free_block(void* block) noexcept {
 }
 
 runtime_stats core::stats() const {
-  runtime_stats s{.cpus = options_.cpus, .warnings = report_.warnings(), .pools = {}, .workers = {}};
-  for (const sched::worker_pool* pool : {&managed_, &unmanaged_}) {
-    s.pools.push_back(pool->stats());
-    pool->append_workers(s.workers);
-  }
+  runtime_stats s{.cpus = cpus_.load(base::order::relaxed), .warnings = report_.warnings(), .pools = {}, .workers = {}};
+  pools_.for_each([&](const sched::worker_pool& pool) {
+    pool_stats p = pool.stats();
+    if (pool.index() >= sched::pools::unbound_count && p.workers_created == 0) return;
+    s.pools.push_back(std::move(p));
+    pool.append_workers(s.workers);
+  });
   return s;
+}
+
+std::string core::plan() const {
+  const base::lock_guard lock{plan_mu_};
+  return plan_;
 }
 
 std::string core::describe() const {
   base::writer w;
-  w.put("runtime: ", options_.cpus, " CPUs planned for, ", report_.warnings(), " warnings, ", time_.armed(),
-        " timers armed\n");
-  for (const sched::worker_pool* pool : {&managed_, &unmanaged_}) pool->describe(w);
+  w.put("runtime: ", cpus_.load(base::order::relaxed), " CPUs planned for (", plan(), "), ", report_.warnings(),
+        " warnings, ", time_.armed(), " timers armed\n");
+  pools_.for_each([&](const sched::worker_pool& pool) { pool.describe(w); });
   const base::lock_guard lock{components_mu_};
   if (workqueues_) workqueues_->describe(w);
   return std::move(w).take();
@@ -96,8 +129,7 @@ std::string core::describe() const {
 void core::audit() const {
   blocks_.audit();
   time_.audit();
-  managed_.audit();
-  unmanaged_.audit();
+  pools_.for_each([](const sched::worker_pool& pool) { pool.audit(); });
   const base::lock_guard lock{components_mu_};
   if (workqueues_) workqueues_->audit();
 }

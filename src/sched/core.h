@@ -5,15 +5,19 @@
 #pragma once
 
 #include "base/block_cache.h"
+#include "base/cpus.h"
 #include "base/mutex.h"
+#include "sched/place.h"
+#include "sched/pools.h"
 #include "sched/reporter.h"
 #include "sched/timekeeper.h"
-#include "sched/worker_pool.h"
 
 #include <wring/runtime.h>
 
-#include <array>
+#include <chrono>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace wring::detail {
 
@@ -29,6 +33,18 @@ class component {
   virtual void describe(base::writer& w) const = 0;
   // Before the workers end: complain about users' objects that are still there. False: there are some.
   virtual bool ready_to_end(sched::reporter& report) = 0;
+
+  // For a shutdown: nothing more from outside; has everything ended; what has not, a line each.
+  virtual void refuse() noexcept = 0;
+  virtual bool at_rest() noexcept = 0;
+  // In a callback of this runtime, on whatever thread.
+  [[nodiscard]] virtual bool caller_is_inside() const noexcept = 0;
+  virtual void unfinished(std::vector<std::string>& out) = 0;
+
+  // Around a fork; in the child, after unlocking, everything is as if nothing had been queued yet.
+  virtual void lock_for_fork() noexcept = 0;
+  virtual void unlock_after_fork() noexcept = 0;
+  virtual void renew_in_child() noexcept = 0;
 };
 
 class core {
@@ -37,6 +53,9 @@ class core {
   ~core();
   core(const core&) = delete;
   core& operator=(const core&) = delete;
+
+  core* next = nullptr;  // in the list of fork.cc
+  core* prev = nullptr;
 
   // Starts the threads: 0 or -errno.
   int start();
@@ -48,11 +67,7 @@ class core {
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }
   [[nodiscard]] sched::timekeeper& time() noexcept { return time_; }
-  [[nodiscard]] sched::worker_pool& managed_pool() noexcept { return managed_; }
-  // Without workers until its first queue is made (worker_pool::start).
-  [[nodiscard]] sched::worker_pool& unmanaged_pool() noexcept { return unmanaged_; }
-
-  [[nodiscard]] sched::worker_pool& pool(unsigned index) noexcept { return index == 0 ? managed_ : unmanaged_; }
+  [[nodiscard]] sched::pools& pools() noexcept { return pools_; }
 
   [[nodiscard]] void* allocate_block(std::size_t bytes);
   void free_block(void* block) noexcept;
@@ -65,21 +80,45 @@ class core {
     return static_cast<T&>(*workqueues_);
   }
 
+  // Plans for the CPUs that there are now; how many.
+  unsigned replan();
+  [[nodiscard]] unsigned cpus() const noexcept { return cpus_.load(base::order::relaxed); }
+
+  // As runtime::shutdown (shutdown.cc).
+  shutdown_report shutdown(std::chrono::nanoseconds limit);
+  // From its first call on.
+  [[nodiscard]] bool shutting_down() const noexcept { return shutting_down_.load(base::order::seq_cst); }
+
+  // Around a fork (fork.cc).
+  void lock_for_fork() noexcept;
+  void unlock_after_fork() noexcept;
+  void renew_in_child() noexcept;
+
   [[nodiscard]] runtime_stats stats() const;
   [[nodiscard]] std::string describe() const;
   void audit() const;
 
  private:
-  core(std::string complaint, const runtime_options& options);
+  core(base::cpu_plan plan, const runtime_options& options);
+  [[nodiscard]] std::string plan() const;
+  void end_threads();
+  component* existing_component();
 
   runtime* owner_ = nullptr;
+  const sched::place home_;  // of the thread that made the runtime
+  const std::string topology_;
+  const bool cpus_are_given_;
   runtime_options options_;
   sched::reporter report_;
   base::block_cache blocks_;
   base::shared_front outside_blocks_{blocks_};
   sched::timekeeper time_;
-  sched::worker_pool managed_;
-  sched::worker_pool unmanaged_;
+  sched::pools pools_;
+  base::atomic<unsigned> cpus_;  // planned for
+  mutable base::mutex plan_mu_{base::rank::leaf};
+  std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
+  base::atomic<bool> shutting_down_{false};
+  base::mutex ending_mu_{base::rank::runtime};  // for callers of shutdown() that end the threads at the same time
   mutable base::mutex components_mu_{base::rank::runtime};
   std::unique_ptr<component> workqueues_;
 };

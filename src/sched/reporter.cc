@@ -40,6 +40,11 @@ void reporter::warn(const std::string& text) {
   std::fprintf(stderr, "wring: %s\n", text.c_str());
 }
 
+void reporter::warn_once(topic t, const std::string& text) {
+  const std::uint32_t bit = 1U << static_cast<unsigned>(t);
+  if ((told_.fetch_or(bit, base::order::relaxed) & bit) == 0) warn(text);
+}
+
 void reporter::misuse(const std::string& text) {
   if (on_misuse_ != nullptr) {
     on_misuse_(text.c_str(), context_);

@@ -21,8 +21,14 @@ class reporter {
   // Something is wrong, but handled. The default handler prints at most 10 lines a second and then says how
   // many it kept back.
   void warn(const std::string& text);
+  // As warn(), for the first call with this topic only.
+  enum class topic : std::uint8_t { affinity, priority, queue_near, timekeeper };
+  void warn_once(topic t, const std::string& text);
   // The call would hang or corrupt. Returns only if a handler is set and returns; the call then gives up.
   void misuse(const std::string& text);
+
+  // In a forked child.
+  void renew_in_child() noexcept { mu_.renew_in_child(); }
 
   [[nodiscard]] std::uint64_t warnings() const noexcept { return warnings_.load(base::order::relaxed); }
 
@@ -34,6 +40,7 @@ class reporter {
   void* const context_;
 
   base::atomic<std::uint64_t> warnings_{0};
+  base::atomic<std::uint32_t> told_{0};  // a bit per topic
   base::mutex mu_{base::rank::leaf};
   base::instant window_ WRING_GUARDED_BY(mu_){};
   unsigned in_window_ WRING_GUARDED_BY(mu_) = 0;

@@ -3,6 +3,7 @@
 #include <wring/runtime.h>
 
 #include "sched/core.h"
+#include "sched/fork.h"
 
 #include <optional>
 
@@ -33,6 +34,9 @@ constinit default_slot slot;
 
 }  // namespace
 
+void detail::lock_default_for_fork() noexcept { slot.mu.lock_for_fork(); }
+void detail::unlock_default_after_fork() noexcept { slot.mu.unlock_after_fork(); }
+
 runtime::runtime(runtime_options options) : runtime{started(options)} {}
 runtime::runtime(std::unique_ptr<detail::core> core) noexcept : core_{std::move(core)} {
   if (core_) core_->set_owner(*this);  // null: the other one was moved from
@@ -62,6 +66,24 @@ bool runtime::configure_default(const runtime_options& options) {
   if (slot.made.load(base::order::relaxed) != nullptr) return false;
   slot.options = options;
   return true;
+}
+
+shutdown_report runtime::shutdown(std::chrono::nanoseconds limit) { return core_->shutdown(limit); }
+
+shutdown_report shutdown(std::chrono::nanoseconds limit) {
+  runtime* const r = slot.made.load(base::order::acquire);  // pairs with default_instance()
+  if (r == nullptr) return {.complete = true, .stuck = {}, .queues = {}, .delayed = 0};
+  return r->shutdown(limit);
+}
+
+unsigned runtime::replan() { return core_->replan(); }
+
+std::vector<cpu_info> runtime::cpus() {
+  std::vector<cpu_info> list;
+  for (const base::topology::cpu& c : core_->pools().topology().cpus()) {
+    list.push_back({.id = c.id, .core = c.core, .cache = c.cache, .node = c.node});
+  }
+  return list;
 }
 
 runtime_stats runtime::stats() const { return core_->stats(); }

@@ -9,26 +9,27 @@ namespace wring::sched {
 
 namespace {
 
-std::string name_of(const worker& w) {
-  return "wring/u" + std::to_string(w.pool.index()) + ":" + std::to_string(w.index);
-}
-
 worker_stats snapshot_of(worker& w) {
-  worker_stats s{.name = name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
+  worker_stats s{
+      .name = w.pool.name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
   s.items_started = w.items_started.load(base::order::relaxed);
   const source* const serving = w.serving.load(base::order::acquire);
   if (serving == nullptr) return s;
-  s.state =
-      w.out_of_count.load(base::order::relaxed) ? worker_stats::state_kind::blocked : worker_stats::state_kind::running;
-  {
-    const base::lock_guard lock{w.description_mu};
-    s.description = w.description;
-  }
+  s.state = (w.out_of_count.load(base::order::relaxed) & worker::waits) != 0 ? worker_stats::state_kind::blocked
+                                                                             : worker_stats::state_kind::running;
+  s.description = w.description_text();
   if (s.description.empty()) s.description = serving->name();
   return s;
 }
 
 }  // namespace
+
+// "wring/u0:3", "wring/5:2H" (WQ-108).
+std::string worker_pool::name_of(const worker& w) const {
+  const bool high_cpu = config_.cpu >= 0 && config_.high_priority;
+  return "wring/" + (config_.cpu >= 0 ? std::to_string(config_.cpu) : name()) + ":" + std::to_string(w.index) +
+         (high_cpu ? "H" : "");
+}
 
 void worker_pool::append_workers(std::vector<worker_stats>& out) const {
   for (unsigned i = 0;; ++i) {
@@ -40,7 +41,8 @@ void worker_pool::append_workers(std::vector<worker_stats>& out) const {
 
 pool_stats worker_pool::stats() const {
   pool_stats s{};
-  s.target = config_.target;
+  s.name = name();
+  s.target = target();
   {
     const base::lock_guard lock{idle_mu_};
     s.workers = alive_;
@@ -53,7 +55,9 @@ pool_stats worker_pool::stats() const {
     s.items_started += w->items_started.load(base::order::relaxed);
     blocked_ns += w->blocked_ns.load(base::order::relaxed);
     if (w->serving.load(base::order::relaxed) == nullptr) continue;
-    ++(w->out_of_count.load(base::order::relaxed) ? s.blocked : s.running);
+    const std::uint8_t reasons = w->out_of_count.load(base::order::relaxed);
+    ++((reasons & worker::waits) != 0 ? s.blocked : s.running);
+    if ((reasons & worker::cpu_intensive) != 0) ++s.cpu_intensive;
   }
   s.blocked_time = std::chrono::nanoseconds{blocked_ns};
   s.workers_max = alive_max_.load(base::order::relaxed);
@@ -64,6 +68,8 @@ pool_stats worker_pool::stats() const {
   s.creation_failures = refused_.load(base::order::relaxed);
   s.limit_reached = limit_reached_.load(base::order::relaxed);
   s.stalls = stalls_.load(base::order::relaxed);
+  s.disassociated = disassociated_.load(base::order::relaxed);
+  s.priority_refused = priority_refused_.load(base::order::relaxed);
   return s;
 }
 
@@ -71,9 +77,10 @@ void worker_pool::describe(base::writer& w) const {
   const pool_stats s = stats();
   if (s.workers == 0) return;
   const pool_word::counts c = word_.load();
-  w.put("pool u", config_.index, ": target ", s.target, ", awake ", c.awake, ", searching ", c.searching, ", workers ",
-        s.workers, " (idle ", s.idle, ", running ", s.running, ", blocked ", s.blocked, "), most ", s.workers_max,
-        more() ? ", sources wait" : "", "\n");
+  w.put("pool ", name(), s.disassociated ? " (not on its CPU)" : "",
+        s.priority_refused ? " (without its priority)" : "", ": target ", s.target, ", awake ", c.awake, ", searching ",
+        c.searching, ", workers ", s.workers, " (idle ", s.idle, ", running ", s.running, ", blocked ", s.blocked,
+        "), most ", s.workers_max, more() ? ", sources wait" : "", "\n");
   std::vector<worker_stats> workers;
   append_workers(workers);
   for (const worker_stats& k : workers) {

@@ -27,7 +27,7 @@ class source {
   // timekeeper). What it holds and has not started is offered to others. False: nothing changed, because it
   // was out of the count already or has gone on.
   virtual bool leave_count(worker& w, const std::uint64_t* seq) = 0;
-  // The worker goes on; it counts again.
+  // The worker goes on; it counts again, unless its item never does.
   virtual void join_count(worker& w) = 0;
   // The worker has been in its item number `seq` for a while: others may start what it holds and has not
   // started. True if there was something.
@@ -35,6 +35,12 @@ class source {
 
   // For descriptions of what a worker does.
   [[nodiscard]] virtual std::string name() const = 0;
+  struct sight {
+    const void* code = nullptr;     // the callback's
+    std::uint64_t began_ticks = 0;  // 0: not known
+  };
+  // What the worker is inside of; false: of nothing of this source.
+  virtual bool look(worker& w, sight& seen) = 0;
 
   source* next = nullptr;  // in the pool's inbox or list
   source* prev = nullptr;

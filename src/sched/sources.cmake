@@ -3,8 +3,12 @@
 set(WRING_SCHED_SOURCES
     sched/blocking.cc
     sched/core.cc
+    sched/fork.cc
+    sched/place.cc
+    sched/pools.cc
     sched/reporter.cc
     sched/runtime.cc
+    sched/shutdown.cc
     sched/snapshot.cc
     sched/supply.cc
     sched/timekeeper.cc

@@ -4,10 +4,11 @@
 // The manager rule (WQ-102): whoever starts serving and leaves no idle worker behind makes one first. One
 // at a time manages. A refused creation is retried by a timer; until then nobody tries (WQ-103).
 
+#include "base/patience.h"
 #include "sched/worker_pool.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -28,17 +29,25 @@ bool worker_pool::begin_creation() noexcept {
   return true;
 }
 
+bool worker_pool::is_managed() const noexcept {
+  const base::lock_guard lock{idle_mu_};
+  return managing_;
+}
+
 int worker_pool::start() {
   {
     const base::lock_guard lock{idle_mu_};
     if (alive_ != 0) return 0;
   }
-  return begin_creation() ? create() : 0;
+  if (begin_creation()) return create();
+  const base::lock_guard lock{idle_mu_};
+  return alive_ != 0 ? 0 : -EAGAIN;  // refused a moment ago, or the pool ends
 }
 
-// A worker without a thread; null if memory is short. Only the manager comes here, so nobody else takes it.
+// A worker without a thread; null if there is none, or memory is short. Only the manager comes here, so nobody
+// else takes it. He must not wait for a leaver: destructors of that thread's own variables may wait for work,
+// which may need the very worker that is to be made.
 worker* worker_pool::free_slot() noexcept {
-  worker* leaver = nullptr;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     worker* w = workers_[i].load(base::order::relaxed);
     if (w == nullptr) {
@@ -46,30 +55,23 @@ worker* worker_pool::free_slot() noexcept {
       if (w != nullptr) workers_[i].store(w, base::order::release);  // pairs with at()
       return w;
     }
-    if (w->leaving.load(base::order::relaxed)) {
-      leaver = w;
-      if (w->ended.load(base::order::relaxed)) break;
+    if (w->leaving.load(base::order::relaxed) && base::thread_try_join(w->thread)) {
+      w->leaving.store(false, base::order::relaxed);
+      return w;
     }
   }
-  WRING_CHECK(leaver != nullptr, workers_.size());  // at most max_workers are alive, the manager's own included
-  base::thread_join(leaver->thread);
-  leaver->leaving.store(false, base::order::relaxed);
-  leaver->ended.store(false, base::order::relaxed);
-  return leaver;
+  return nullptr;
 }
 
 // The caller manages. 0 or -errno.
 int worker_pool::create() noexcept {
   worker* const w = free_slot();
-  int error = -ENOMEM;
+  int error = -EAGAIN;
   if (w != nullptr) {
-    char name[32];
-    std::snprintf(name, sizeof name, "wring/u%u:%u", config_.index, unsigned{w->index});
-    error = base::thread_create(w->thread, {.name = name, .stack_bytes = services_.options.stack_bytes}, main, w);
-    if (error != 0) {
-      w->leaving.store(true, base::order::relaxed);
-      w->ended.store(true, base::order::relaxed);
-    }
+    const std::string thread_name = name_of(*w);
+    error = base::thread_create(w->thread, {.name = thread_name.c_str(), .stack_bytes = services_.options.stack_bytes},
+                                main, w);
+    if (error != 0) w->leaving.store(true, base::order::relaxed);
   }
   if (error != 0) {
     base::sometimes("thread creation refused");
@@ -143,7 +145,7 @@ void worker_pool::report_limit() noexcept {
     if (limit_reported_) return;
     limit_reported_ = true;
   }
-  services_.report.warn("pool u" + std::to_string(config_.index) + " has reached its limit of " +
+  services_.report.warn("pool " + name() + " has reached its limit of " +
                         std::to_string(services_.options.max_workers) +
                         " workers (runtime_options::max_workers) and all of them are busy or blocked; work waits until "
                         "one is free");
@@ -200,6 +202,8 @@ void worker_pool::stop() {
     idle_count_ = 0;
     idle_hint_.store(0, base::order::relaxed);
   }
+  // A queue that was being made may have asked for a worker before.
+  for (base::patience p; is_managed(); p.pause()) continue;
   for (auto& slot : workers_) {
     if (worker* const w = slot.load(base::order::acquire)) base::thread_join(w->thread);  // pairs with free_slot()
   }

@@ -6,6 +6,9 @@
 #include "sched/worker_pool.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
 
 namespace wring::sched {
 
@@ -13,20 +16,58 @@ namespace {
 constexpr unsigned shards_max = 64;
 }
 
-timekeeper::timekeeper(unsigned cpus) {
+timekeeper::timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home)
+    : stack_bytes_{stack_bytes}, report_{report}, home_{home} {
   const base::instant now = base::clock::now();
   for (unsigned i = 0; i < std::min(cpus, shards_max); ++i) shards_.push_back(std::make_unique<shard>(now));
 }
 
 timekeeper::~timekeeper() { stop(); }
 
-int timekeeper::start(const base::thread_options& options) { return base::thread_create(thread_, options, main, this); }
+int timekeeper::start() noexcept {
+  const base::lock_guard lock{start_mu_};
+  if (started_.load(base::order::relaxed) || stopping_.load(base::order::relaxed)) return 0;
+  const int error = base::thread_create(thread_, {.name = "wring/time", .stack_bytes = stack_bytes_}, main, this);
+  if (error == 0) started_.store(true, base::order::release);  // pairs with kick()
+  return error;
+}
 
 void timekeeper::stop() {
-  if (!thread_.joinable()) return;
+  const base::lock_guard lock{start_mu_};
   stopping_.store(true, base::order::release);  // pairs with run()
+  if (!thread_.joinable()) return;
   parker_.unpark();
   base::thread_join(thread_);
+}
+
+bool timekeeper::kick() noexcept {
+  if (!has_thread()) [[unlikely]] {  // a forked child
+    if (const int error = start(); error != 0) {
+      report_.warn_once(reporter::topic::timekeeper,
+                        "the timekeeper's thread could not be created in a forked process (" +
+                            std::string{std::strerror(-error)} +
+                            "); nothing runs before a later call can create it. Look at ulimit -u and pids.max");
+      return false;
+    }
+  }
+  parker_.unpark();
+  return true;
+}
+
+void timekeeper::add_pool(worker_pool& pool) noexcept {
+  pool.next = pools_.load(base::order::relaxed);
+  while (!pools_.compare_exchange_weak(pool.next, &pool, base::order::release, base::order::relaxed)) {  // with run()
+    base::cpu_relax();
+  }
+}
+
+// Nothing is destroyed: the timers in the wheels belong to users, who find them renewed, too (item_state::forks).
+void timekeeper::renew_in_child() {
+  const auto shards = static_cast<unsigned>(shards_.size());
+  const std::size_t stack_bytes = stack_bytes_;
+  reporter& report = report_;
+  const place& home = home_;
+  std::construct_at(this, shards, stack_bytes, report, home);
 }
 
 void timekeeper::arm(base::timer& t, base::instant deadline) noexcept {
@@ -45,7 +86,7 @@ void timekeeper::arm(base::timer& t, base::instant deadline) noexcept {
     s.wheel.arm(t, deadline);
   }
   // (T2) after the timer is in its wheel; pairs with (T1).
-  if (deadline.ns < sleep_until_.load(base::order::seq_cst)) parker_.unpark();
+  if (deadline.ns < sleep_until_.load(base::order::seq_cst)) kick();
 }
 
 bool timekeeper::disarm(base::timer& t) noexcept {
@@ -78,6 +119,13 @@ base::instant timekeeper::fire_due(base::instant now) noexcept {
   return next;
 }
 
+void timekeeper::main(void* self) {
+  auto& keeper = *static_cast<timekeeper*>(self);
+  static_cast<void>(keeper.home_.take_cpus());  // refused: it keeps time wherever it is
+  static_cast<void>(keeper.home_.take_nice());
+  keeper.run();
+}
+
 void timekeeper::run() noexcept {
   while (!stopping_.load(base::order::acquire)) {  // pairs with stop()
     // (T1) From here on every arm() wakes us, until we know how long we may sleep: a timer that is armed before
@@ -85,7 +133,9 @@ void timekeeper::run() noexcept {
     sleep_until_.store(base::never.ns, base::order::seq_cst);
     const base::instant now = base::clock::now();
     base::instant next = fire_due(now);
-    for (worker_pool* pool : pools_) next = std::min(next, pool->look(now));
+    // Acquire: pairs with add_pool().
+    for (worker_pool* p = pools_.load(base::order::acquire); p != nullptr; p = p->next)
+      next = std::min(next, p->look(now));
     sleep_until_.store(next.ns, base::order::seq_cst);
     parker_.park(next);
   }

@@ -11,6 +11,8 @@
 #include "base/mutex.h"
 #include "base/parker.h"
 #include "base/timer_wheel.h"
+#include "sched/place.h"
+#include "sched/reporter.h"
 
 #include <memory>
 #include <vector>
@@ -23,21 +25,24 @@ class timekeeper {
  public:
   static constexpr std::uint64_t shard_mask = 0xff;  // of timer::tag
 
-  explicit timekeeper(unsigned cpus);
+  timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home);
   ~timekeeper();
 
   // 0 or -errno.
-  int start(const base::thread_options& options);
+  int start() noexcept;
   void stop();
-  // Before start(): pools to look at while they are watched.
-  void add_pool(worker_pool& pool) { pools_.push_back(&pool); }
+  // A pool to look at while it is watched; for good.
+  void add_pool(worker_pool& pool) noexcept;
+  // In a forked child: as just made, without its thread, which the first call that needs it starts.
+  void renew_in_child();
 
   // `t` must be idle: not armed, not being fired, nobody else arming it.
   void arm(base::timer& t, base::instant deadline) noexcept;
   // True: it was armed and will not fire. False: it is idle, or its fire function is about to run or runs.
   bool disarm(base::timer& t) noexcept;
-  // Look at the pools now.
-  void kick() noexcept { parker_.unpark(); }
+  // Look at the pools now. False: in a forked child, its thread cannot be made yet.
+  bool kick() noexcept;
+  [[nodiscard]] bool has_thread() const noexcept { return started_.load(base::order::acquire); }  // pairs with start()
 
   [[nodiscard]] std::size_t armed() const noexcept;
   void audit() const;
@@ -54,15 +59,20 @@ class timekeeper {
   [[nodiscard]] std::size_t shard_in(std::uint64_t tag) const noexcept {
     return static_cast<std::size_t>(tag & shard_mask) % shards_.size();
   }
-  static void main(void* self) { static_cast<timekeeper*>(self)->run(); }
+  static void main(void* self);
   void run() noexcept;
   base::instant fire_due(base::instant now) noexcept;
 
   std::vector<std::unique_ptr<shard>> shards_;
-  std::vector<worker_pool*> pools_;
-  base::thread thread_;
+  const std::size_t stack_bytes_;
+  reporter& report_;
+  const place& home_;
+  base::atomic<worker_pool*> pools_{nullptr};  // linked by next; added in front, never removed
+  base::mutex start_mu_{base::rank::timekeeper};
+  base::thread thread_ WRING_GUARDED_BY(start_mu_);
+  base::atomic<bool> started_{false};
   base::parker parker_;
-  base::atomic<std::uint64_t> sleep_until_{0};  // ns; until then it looks at nothing
+  base::atomic<std::uint64_t> sleep_until_{base::never.ns};  // ns; until then it looks at nothing
   base::atomic<bool> stopping_{false};
 };
 

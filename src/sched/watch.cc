@@ -21,10 +21,15 @@ constexpr std::uint64_t floor_looks = 4;  // looks per stall floor while all CPU
 }  // namespace
 
 void worker_pool::watch() noexcept {
-  if (watched_.exchange(1, base::order::seq_cst) == 0) services_.time.kick();  // pairs with look()
+  if (watched_.exchange(1, base::order::seq_cst) != 0) return;          // pairs with look()
+  if (!services_.time.kick()) watched_.store(0, base::order::seq_cst);  // who comes next tries again
 }
 
 base::instant worker_pool::look(base::instant now) noexcept {
+  if (first_wanted_.load(base::order::relaxed) && first_wanted_.exchange(false, base::order::acquire) &&
+      begin_creation()) {  // pairs with wake_one()
+    create();
+  }
   if (!watched()) {
     look_interval_ns_ = 0;
     return base::never;
@@ -54,7 +59,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     watched_.exchange(1, base::order::seq_cst);
   }
   const auto floor = std::chrono::nanoseconds{services_.options.stall_floor}.count();
-  const std::uint64_t most = word_.load().awake < config_.target || floor == 0
+  const std::uint64_t most = word_.load().awake < target() || floor == 0
                                  ? interval_max_ns
                                  : std::max(interval_max_ns, static_cast<std::uint64_t>(floor) / floor_looks);
   look_interval_ns_ = seen.relieved ? interval_min_ns : std::min(look_interval_ns_ * 2, most);
@@ -91,7 +96,7 @@ void worker_pool::keep_floor(base::instant now) noexcept {
   const std::chrono::nanoseconds floor = services_.options.stall_floor;
   if (floor.count() == 0 || now - progress_since_ < floor || !more()) return;
   progress_since_ = now;
-  if (word_.load().awake < config_.target) {  // a slot is free: somebody was refused before, or is on the way
+  if (word_.load().awake < target()) {  // a slot is free: somebody was refused before, or is on the way
     notify();
     return;
   }
@@ -101,7 +106,7 @@ void worker_pool::keep_floor(base::instant now) noexcept {
     worker* const w = at(i);
     if (w == nullptr) break;
     source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
-    if (s == nullptr || w->out_of_count.load(base::order::relaxed) || w->seen_since >= before) continue;
+    if (s == nullptr || w->out_of_count.load(base::order::relaxed) != 0 || w->seen_since >= before) continue;
     longest = w;
     before = w->seen_since;
   }

@@ -2,7 +2,8 @@
 // worker: one thread of one pool for life.
 //
 // A worker is parked (on the pool's idle list), searching (awake, looking for a source) or running (serving
-// one). A running worker that blocks, or is stuck, is out of the count until it goes on.
+// one). A running worker that blocks, is stuck, or runs an item that is said to use much CPU time, is out of the
+// count (WQ-71): until it goes on, or its item ends.
 // Workers are never freed before their pool, so a stale pointer or index is always safe to look at.
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 namespace wring::sched {
 
@@ -32,6 +34,14 @@ class alignas(base::cache_line) worker {
 
   static constexpr std::size_t description_bytes = 32;
 
+  // Why a running worker is out of the count; any number of reasons at once.
+  enum uncounted : std::uint8_t {
+    blocked = 1,        // it announced so
+    stuck = 2,          // the timekeeper found it so
+    cpu_intensive = 4,  // its queue is (WQ-26)
+  };
+  static constexpr std::uint8_t waits = blocked | stuck;
+
   // Constant after construction.
   worker_pool& pool;
   const std::uint16_t index;  // in its pool
@@ -41,7 +51,7 @@ class alignas(base::cache_line) worker {
   base::bias bias;
   base::atomic<source*> serving{nullptr};
   void* frame = nullptr;                         // what the source keeps about this worker
-  base::atomic<bool> out_of_count{false};        // inside an item, but blocked or stuck
+  base::atomic<std::uint8_t> out_of_count{0};    // inside an item; the reasons. Changed by who holds its source
   base::atomic<std::uint64_t> items_started{0};  // also the number of the item it is in
 
   // The worker only.
@@ -55,6 +65,10 @@ class alignas(base::cache_line) worker {
     described = description[0] != '\0';
   }
   void forget_description() noexcept { describe(""); }
+  [[nodiscard]] std::string description_text() {
+    const base::lock_guard lock{description_mu};
+    return description;
+  }
 
   void count_item() noexcept {  // one writer, the worker; others read it to see progress
     items_started.store(items_started.load(base::order::relaxed) + 1, base::order::relaxed);
@@ -70,8 +84,8 @@ class alignas(base::cache_line) worker {
   worker* prev = nullptr;
   base::instant idle_since{};
   base::thread thread;
-  base::atomic<bool> leaving{false};  // set before the last unpark; the thread ends
-  base::atomic<bool> ended{false};    // the thread has ended, or nearly: a join does not wait long
+  base::atomic<std::uint32_t> thread_id{0};  // the kernel's; 0 until the thread has started
+  base::atomic<bool> leaving{false};         // set before the last unpark; the thread ends, or there is none
 
   // The timekeeper only: what it saw at its last look.
   std::uint64_t seen_item = 0;

@@ -2,6 +2,9 @@
 
 #include "sched/worker_pool.h"
 
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <string>
 
 namespace wring::sched {
@@ -12,10 +15,16 @@ namespace {
 // makes worthwhile, and far below what a wake-up costs.
 constexpr int looks_before_park = base::simulated ? 2 : 32;
 
+// Places for workers that have left, but whose threads still run destructors of their own variables.
+constexpr unsigned places_for_leavers = 64;
+
 }  // namespace
 
 worker_pool::worker_pool(const pool_services& services, config c)
-    : services_{services}, config_{c}, workers_(services.options.max_workers) {
+    : services_{services},
+      config_{std::move(c)},
+      target_{config_.target},
+      workers_(services.options.max_workers + places_for_leavers) {
   for (base::timer* t : {&retry_timer_, &retire_timer_}) t->cookie = reinterpret_cast<std::uintptr_t>(this);
   retry_timer_.fire = retry_due;
   retire_timer_.fire = retire_due;
@@ -23,6 +32,24 @@ worker_pool::worker_pool(const pool_services& services, config c)
 
 worker_pool::~worker_pool() {
   for (auto& slot : workers_) delete slot.load(base::order::relaxed);
+}
+
+// Nothing is destroyed: what other threads of the parent were about to change must not be looked at.
+void worker_pool::renew_in_child() {
+  const pool_services services = services_;
+  config c = config_;
+  c.target = target();
+  std::construct_at(this, services, std::move(c));
+}
+
+std::string worker_pool::name() const {
+  if (config_.cpu < 0) return "u" + std::to_string(config_.index);
+  return std::to_string(config_.cpu) + (config_.high_priority ? "H" : "");
+}
+
+void worker_pool::set_target(unsigned target) noexcept {
+  target_.store(target, base::order::seq_cst);
+  if (more()) notify();  // who published before found the old target reached
 }
 
 // ---- publishing -------------------------------------------------------------------------------------------
@@ -33,7 +60,7 @@ void worker_pool::offer(source& s) noexcept {
 }
 
 void worker_pool::notify() noexcept {
-  switch (word_.claim(config_.target)) {
+  switch (word_.claim(target_.load(base::order::seq_cst))) {  // pairs with set_target()
     case pool_word::claim_result::claimed: wake_one(); break;
     case pool_word::claim_result::somebody_searches:  // it has (F1) or (K2) still before it
       break;
@@ -48,6 +75,7 @@ void worker_pool::wake_one() noexcept {
   worker* w = nullptr;
   bool nobody = false;
   bool report = false;
+  bool first = false;
   {
     const base::lock_guard lock{idle_mu_};
     w = idle_.pop_front();
@@ -61,6 +89,7 @@ void worker_pool::wake_one() noexcept {
       report = !cooling_down_ && !stopping_;
     } else {
       ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
+      first = alive_ == 0;
     }
   }
   if (w != nullptr) {
@@ -68,27 +97,40 @@ void worker_pool::wake_one() noexcept {
     w->parker.unpark();
   } else if (nobody && report) {
     report_limit();
+  } else if (first) {
+    first_wanted_.store(true, base::order::release);  // pairs with look()
+    services_.time.kick();
   }
+}
+
+bool worker_pool::mark(worker& w, worker::uncounted why) noexcept {
+  const std::uint8_t before = w.out_of_count.load(base::order::relaxed);
+  w.out_of_count.store(before | why, base::order::relaxed);
+  if ((before & worker::waits) == 0 && (why & worker::waits) != 0) {
+    const std::int32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
+    std::int32_t most = blocked_max_.load(base::order::relaxed);
+    while (blocked > most &&
+           !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
+      base::cpu_relax();
+    }
+  }
+  return before == 0;
 }
 
 void worker_pool::left_count() noexcept {
   word_.block();
-  const std::int32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;
-  std::int32_t most = blocked_max_.load(base::order::relaxed);
-  while (blocked > most &&
-         !blocked_max_.compare_exchange_weak(most, blocked, base::order::relaxed, base::order::relaxed)) {
-    base::cpu_relax();
-  }
   if (more()) notify();
 }
 
 // The count comes first: as soon as the worker is said to be in it, the timekeeper may take it out again, and
 // the word must not go below what it counts.
-void worker_pool::join_count(worker& w) noexcept {
-  if (!w.out_of_count.load(base::order::relaxed)) return;
-  word_.resume();
-  blocked_.fetch_sub(1, base::order::relaxed);
-  w.out_of_count.store(false, base::order::relaxed);
+void worker_pool::join_count(worker& w, std::uint8_t reasons) noexcept {
+  const std::uint8_t before = w.out_of_count.load(base::order::relaxed);
+  const auto after = static_cast<std::uint8_t>(before & ~reasons);
+  if (before == after) return;
+  if (after == 0) word_.resume();
+  if ((before & worker::waits) != 0 && (after & worker::waits) == 0) blocked_.fetch_sub(1, base::order::relaxed);
+  w.out_of_count.store(after, base::order::relaxed);
 }
 
 // ---- the list of sources ----------------------------------------------------------------------------------
@@ -140,7 +182,34 @@ bool worker_pool::withdraw(source& s) noexcept {
 void worker_pool::main(void* p) {
   worker& w = *static_cast<worker*>(p);
   worker::set_current(&w);
+  w.thread_id.store(base::thread_id(), base::order::relaxed);
+  w.pool.settle(w);
   w.pool.run(w);
+}
+
+// Goes where the pool's workers run, with their priority. What the system refuses is said once in a runtime.
+void worker_pool::settle(worker& w) noexcept {
+  place own = services_.home;
+  if (!config_.cpus.empty()) own.cpus = config_.cpus;
+  if (config_.high_priority) own.nice = high_nice;
+  if (const int error = own.take_cpus(); error != 0 && !config_.cpus.empty()) {
+    if (!disassociated_.exchange(true, base::order::relaxed)) {
+      services_.report.warn_once(reporter::topic::affinity,
+                                 "worker " + name() + ":" + std::to_string(w.index) + " could not be bound to CPU " +
+                                     std::to_string(config_.cpus.front()) +
+                                     (config_.cpus.size() > 1 ? " and its neighbours" : "") + " (" +
+                                     std::strerror(-error) + "); the pool's workers run on any CPU instead. Said once");
+    }
+  }
+  if (const int error = own.take_nice(); error != 0 && config_.high_priority) {
+    if (!priority_refused_.exchange(true, base::order::relaxed)) {
+      services_.report.warn_once(
+          reporter::topic::priority,
+          "a worker of high priority could not get nice -20 (" + std::string{std::strerror(-error)} +
+              "); it runs like the others, in a pool of its own. Look at CAP_SYS_NICE and ulimit -e. "
+              "Said once");
+    }
+  }
 }
 
 void worker_pool::run(worker& w) noexcept {
@@ -149,17 +218,27 @@ void worker_pool::run(worker& w) noexcept {
     if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
     source* s = search(w);                            // the waker has claimed a slot: awake and searching
     while (s != nullptr) s = serve(w, *s);
+    // A callback forked and came back in the child. That was the program's only thread there, and has nothing left to
+    // do; threads that a runtime has made in the child do not count.
+    if (worker::current() != &w) std::exit(EXIT_SUCCESS);
     // Who is told to leave is always unparked too, and takes that wake-up with it: it must not reach the worker
     // that gets this place next.
   }
   worker::set_current(nullptr);  // destructors of the thread's own variables are outside of the pool
-  w.ended.store(true, base::order::relaxed);
+}
+
+// WQ-101: on its CPU, another has gone on before this one, which was woken in its place, came to look. It parks, and
+// its last look at the list (K3) serves whoever relied on it.
+bool worker_pool::not_needed() const noexcept {
+  if (config_.slack != 0 || word_.load().awake <= target()) return false;
+  base::sometimes("a woken worker was not needed any more");
+  return true;
 }
 
 // Awake and searching on entry. A source: awake, not searching. Null: parked (or leaving).
 source* worker_pool::search(worker& w) noexcept {
   for (;;) {
-    for (int look = 0; look < looks_before_park; ++look) {
+    for (int look = 0; look < looks_before_park && !not_needed(); ++look) {
       if (source* const s = take()) {
         if (word_.found() && more()) notify();  // (F1) the last searcher hands the search on
         return s;
@@ -175,9 +254,10 @@ source* worker_pool::search(worker& w) noexcept {
 source* worker_pool::serve(worker& w, source& first) noexcept {
   ensure_spare();
   first.serve(w);
-  // One more than the target may stay, so that a worker that comes back from blocking does not cost a
-  // wake-up later; nothing beyond that for longer than one item (WQ-74).
-  if (word_.leave_if_above(config_.target + 1)) {  // (K1)
+  if (worker::current() != &w) return nullptr;  // see run()
+  // In unbound pools one more than the target may stay, so that a worker that comes back from blocking does not cost
+  // a wake-up later; nothing beyond that for longer than one item (WQ-74).
+  if (word_.leave_if_above(target() + config_.slack)) {  // (K1)
     return park(w) ? nullptr : search(w);
   }
   if (source* const s = take()) return s;

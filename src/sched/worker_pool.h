@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// worker_pool: the workers that serve the sources mapped to them, as many awake as there are CPUs.
+// worker_pool: the workers that serve the sources mapped to them, as many awake as there are CPUs, or, in the pool of
+// one CPU, one (WQ-72..75).
 //
 // Sources with something to start are offered here and taken first in, first out. A worker is woken when
 // one is offered and fewer than `target` workers are awake and nobody searches; a worker that finds no idle
 // peer when it starts serving creates one (the manager, WQ-102), so there is always one to wake when it
 // blocks. Surplus workers leave after a time (WQ-105, WQ-106).
+// The workers of a pool with CPUs of its own run there only. If the system does not let them, they run anywhere
+// and the rest stays as it is: the pool is disassociated.
 //
 // Threads: any, if not said otherwise.
 // Locks:   sources_mu_, then idle_mu_ (never both needed at once).
@@ -14,6 +17,7 @@
 #include "base/list.h"
 #include "base/mutex.h"
 #include "base/timer_wheel.h"
+#include "sched/place.h"
 #include "sched/pool_word.h"
 #include "sched/reporter.h"
 #include "sched/source.h"
@@ -34,17 +38,26 @@ struct pool_services {
   reporter& report;
   timekeeper& time;
   base::block_cache& blocks;
+  const place& home;  // of the thread that made the runtime
 };
 
 class worker_pool {
  public:
   struct config {
-    unsigned index;   // in the runtime, part of the thread names
-    unsigned target;  // awake workers aimed at
+    unsigned index;                // in the runtime
+    unsigned target;               // awake workers aimed at
+    unsigned slack = 1;            // so many more may stay awake, see serve()
+    int cpu = -1;                  // of the pool of one CPU: its number, part of the thread names
+    std::vector<unsigned> cpus{};  // workers run on these only; empty: anywhere
+    bool high_priority = false;    // workers ask for nice -20 (WQ-25)
   };
+  // What high priority asks for.
+  static constexpr int high_nice = -20;
 
   worker_pool(const pool_services& services, config c);
   ~worker_pool();
+  // In a forked child: as just made. What the parent's workers had is lost.
+  void renew_in_child();
 
   // Creates the first worker if there is none (WQ-103). 0 or -errno.
   int start();
@@ -60,14 +73,19 @@ class worker_pool {
     return !inbox_.empty() || list_in_use_.load(base::order::seq_cst) != 0;  // in this order, see take()
   }
 
-  // The count of awake workers, on behalf of a worker that is inside an item.
+  // The count of awake workers, on behalf of a worker that is inside an item; mark() and join_count() by who holds
+  // the source that it serves.
+  // One reason more why it is out of the count. True: it was in it; the caller owes left_count() once it has let the
+  // source go.
+  [[nodiscard]] bool mark(worker& w, worker::uncounted why) noexcept;
   void left_count() noexcept;  // then more(): wakes or creates another
-  // By who holds the source that the worker serves; does nothing if the worker is in the count.
-  void join_count(worker& w) noexcept;
+  // These reasons are gone. Does nothing if the worker is in the count.
+  void join_count(worker& w, std::uint8_t reasons) noexcept;
+  void join_count(worker& w) noexcept { join_count(w, 0xff); }
 
   // More workers are blocked than a reasonable program needs; a hint.
   [[nodiscard]] bool many_blocked() const noexcept {
-    return blocked_.load(base::order::relaxed) >= static_cast<std::int32_t>(2 * config_.target + 8);
+    return blocked_.load(base::order::relaxed) >= static_cast<std::int32_t>(2 * target() + 8);
   }
 
   // The floor: while watched, the timekeeper looks at this pool until it is quiet.
@@ -83,12 +101,22 @@ class worker_pool {
 
   [[nodiscard]] unsigned index() const noexcept { return config_.index; }
   [[nodiscard]] const base::block_cache& home() const noexcept { return services_.blocks; }
-  [[nodiscard]] unsigned target() const noexcept { return config_.target; }
+  [[nodiscard]] unsigned target() const noexcept { return target_.load(base::order::relaxed); }
+  // More wakes workers at once, fewer lets the surplus park as their items end.
+  void set_target(unsigned target) noexcept;
+  // More than may stay awake once their items end.
+  [[nodiscard]] bool too_many_awake() const noexcept { return word_.load().awake > target() + config_.slack; }
+  [[nodiscard]] const place& home_place() const noexcept { return services_.home; }
+  // As in the names of threads: "u0", "3", "3H" (WQ-108).
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::string name_of(const worker& w) const;
   [[nodiscard]] pool_word::counts counts() const noexcept { return word_.load(); }
   [[nodiscard]] pool_stats stats() const;
   void append_workers(std::vector<worker_stats>& out) const;
   void describe(base::writer& w) const;
   void audit() const;
+
+  worker_pool* next = nullptr;  // in the timekeeper's list; constant once it is there
 
  private:
   friend class worker;
@@ -99,14 +127,17 @@ class worker_pool {
   void drain_inbox_locked() noexcept WRING_REQUIRES(sources_mu_);
   source* take() noexcept;
   static void main(void* w);
+  void settle(worker& w) noexcept;
   void run(worker& w) noexcept;
   source* serve(worker& w, source& s) noexcept;
   source* search(worker& w) noexcept;
+  [[nodiscard]] bool not_needed() const noexcept;
   bool park(worker& w) noexcept;
 
   // supply.cc: creating and retiring workers
   void ensure_spare() noexcept;
   bool begin_creation() noexcept;
+  [[nodiscard]] bool is_managed() const noexcept;
   int create() noexcept;
   worker* free_slot() noexcept;
   void creation_refused(int error) noexcept;
@@ -131,6 +162,7 @@ class worker_pool {
   const config config_;
 
   alignas(base::cache_line) pool_word word_;  // read by every publisher
+  base::atomic<std::uint32_t> target_;        // config_.target, or what set_target() said
 
   alignas(base::cache_line) base::push_stack<source> inbox_;
   base::atomic<std::uint32_t> list_in_use_{0};  // sources_ is not empty; may be set too long, never too short
@@ -157,6 +189,7 @@ class worker_pool {
   std::vector<base::atomic<worker*>> workers_;  // by index; written under idle_mu_
 
   alignas(base::cache_line) base::atomic<std::uint32_t> watched_{0};
+  base::atomic<bool> first_wanted_{false};  // somebody published and there is no worker at all
   // The timekeeper only.
   base::instant look_due_{};
   std::uint64_t look_interval_ns_ = 0;
@@ -173,6 +206,8 @@ class worker_pool {
   base::atomic<std::uint32_t> alive_max_{0};
   base::atomic<std::int32_t> blocked_{0};  // below 0 for a moment if a stuck worker goes on while it is counted out
   base::atomic<std::int32_t> blocked_max_{0};
+  base::atomic<bool> disassociated_{false};     // a worker could not be bound to the pool's CPUs
+  base::atomic<bool> priority_refused_{false};  // a worker did not get high priority
 };
 
 }  // namespace wring::sched

@@ -6,27 +6,15 @@
 
 #include "workqueue/cancel.h"
 
+#include "base/patience.h"
 #include "workqueue/delayed.h"
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/revive.h"
+#include "workqueue/slots.h"
 
 namespace wring::detail {
 
 namespace {
-
-// For loops that wait for another thread's next few instructions.
-class patience {
- public:
-  void pause() noexcept {
-    if (tries_++ < 64) {
-      base::cpu_relax();
-    } else {
-      base::yield();  // it is off its CPU
-    }
-  }
-
- private:
-  unsigned tries_ = 0;
-};
 
 // The queue that the item waits for in its timer, after taking it out of there; null: it is not in its timer.
 pool_workqueue* take_from_timer(base::timer* t) noexcept {
@@ -35,23 +23,23 @@ pool_workqueue* take_from_timer(base::timer* t) noexcept {
   return q != nullptr && q->home().time().disarm(*t) ? q : nullptr;
 }
 
-// The queue that w serves at the moment. Sources are type-stable, so the pointer may be outdated but not wrong.
-pool_workqueue* served_by(sched::worker& w) noexcept {
-  return dynamic_cast<pool_workqueue*>(w.serving.load(base::order::acquire));  // pairs with start_serving()
-}
-
 sched::worker* last_worker(item& it) noexcept {
   const std::uint64_t state = state_of(it).load(base::order::acquire);  // pairs with run()
   pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));
   if ((state & item_state::worker_mask) == 0 || q == nullptr) return nullptr;
   const item_state::worker_number n = item_state::worker_of(state);
-  return q->home().pool(n.pool).at(n.worker);
+  sched::worker_pool* const pool = q->home().pools().at(n.pool);
+  return pool != nullptr ? pool->at(n.worker) : nullptr;
 }
 
 }  // namespace
 
+pool_workqueue* served_by(sched::worker& w) noexcept {
+  return dynamic_cast<pool_workqueue*>(w.serving.load(base::order::acquire));  // pairs with start_serving()
+}
+
 bool steal(item& it, base::timer* t) noexcept {
-  for (patience p;; p.pause()) {
+  for (base::patience p;; p.pause()) {
     if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) return false;
     if (take_from_timer(t) != nullptr) return true;
     pool_workqueue* const q = item_place::queue_of(place_of(it).load(base::order::acquire));  // pairs with submit()
@@ -61,6 +49,7 @@ bool steal(item& it, base::timer* t) noexcept {
 }
 
 bool cancel(item& it, base::timer* t) noexcept {
+  revive(it);
   if (!steal(it, t)) return false;
   state_of(it).fetch_and(~item_state::pending, base::order::release);  // pairs with queue()
   return true;
@@ -72,11 +61,12 @@ bool wait_for_run(item& it) noexcept {
   pool_workqueue* const q = served_by(*w);
   waiter end;
   if (q == nullptr || !q->watch_run(*w, it, end)) return false;
-  wait_blocking(end);
+  wait_blocking(end, q->home());
   return true;
 }
 
 bool is_running(item& it) noexcept {
+  if (!is_of_this_process(state_of(it).load(base::order::relaxed))) return false;
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return false;
   pool_workqueue* const q = served_by(*w);
@@ -84,6 +74,7 @@ bool is_running(item& it) noexcept {
 }
 
 bool cancel_sync(item& it, base::timer* t) noexcept {
+  revive(it);
   const auto state = state_of(it);
   state.fetch_add(item_state::disabled_one, base::order::acq_rel);  // from here on no queue call succeeds
   const bool was_pending = cancel(it, t);
@@ -93,14 +84,15 @@ bool cancel_sync(item& it, base::timer* t) noexcept {
 }
 
 flush_result flush(item& it, base::timer* t) noexcept {
+  revive(it);
   barrier_item barrier;
   bool asked = false;  // it was pending when we came: true also if it has run meanwhile, without us (WQ-82)
-  for (patience p;; asked = true, p.pause()) {
+  for (base::patience p;; asked = true, p.pause()) {
     if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) {
       return wait_for_run(it) || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
-      if (!target->submit(it)) {
+      if (!without_overlap(*target, it).submit(it)) {
         state_of(it).fetch_and(~item_state::pending, base::order::release);
         return flush_result::idle;
       }
@@ -115,7 +107,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
       return flush_result::refused;
     }
     if (attempt.placed) {
-      wait_blocking(barrier.end);
+      wait_blocking(barrier.end, q->home());
       return flush_result::waited;
     }
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/timer_wheel.h"
+#include "sched/worker.h"
 #include "workqueue/item.h"
 
 namespace wring::detail {
@@ -18,6 +19,8 @@ bool cancel_sync(item& it, base::timer* t) noexcept;
 // Waits while the worker that ran it last runs it. True if that took a wait.
 bool wait_for_run(item& it) noexcept;
 
+// The queue that w serves at the moment, or null; it may be outdated, not wrong, for queues are type-stable.
+pool_workqueue* served_by(sched::worker& w) noexcept;
 // Advisory.
 bool is_running(item& it) noexcept;
 

@@ -4,6 +4,8 @@
 
 #include "workqueue/cancel.h"
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/revive.h"
+#include "workqueue/slots.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -28,7 +30,7 @@ void expired(base::timer& t) {
   if (generation != (q.generation() & (~std::uint64_t{0} >> generation_shift))) {
     q.home().report().warn("a delayed_work came due for a queue that was destroyed; it is dropped (cancel it before)");
     make_idle(it);
-  } else if (!q.submit(it)) {
+  } else if (!without_overlap(q, it).submit(it)) {
     make_idle(it);
   }
 }
@@ -37,7 +39,7 @@ void expired(base::timer& t) {
 bool start(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) noexcept {
   item& it = item_access::of(d);
   if (delay.count() <= 0) {
-    if (q.submit(it)) return true;
+    if (without_overlap(q, it).submit(it)) return true;
     make_idle(it);
     return false;
   }
@@ -73,9 +75,14 @@ delayed_work& item_access::delayed_of(base::timer& t) noexcept {
   return *reinterpret_cast<delayed_work*>(reinterpret_cast<char*>(&t) - offset);
 }
 
+base::timer& item_access::timer_behind(item& it) noexcept {
+  return *reinterpret_cast<base::timer*>(reinterpret_cast<char*>(&static_cast<work&>(it)) + sizeof(work));
+}
+
 bool queue_delayed(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) noexcept {
   item& it = item_access::of(d);
-  const std::uint64_t before = state_of(it).fetch_or(item_state::pending, base::order::acq_rel);
+  revive(it);
+  const std::uint64_t before = state_of(it).fetch_or(item_state::pending | item_state::timed, base::order::acq_rel);
   if ((before & item_state::pending) != 0) return false;
   if (disabled(before)) {
     make_idle(it);
@@ -86,8 +93,9 @@ bool queue_delayed(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds 
 
 bool modify(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) noexcept {
   item& it = item_access::of(d);
+  revive(it);
   for (;;) {
-    const std::uint64_t before = state_of(it).fetch_or(item_state::pending, base::order::acq_rel);
+    const std::uint64_t before = state_of(it).fetch_or(item_state::pending | item_state::timed, base::order::acq_rel);
     const bool was_pending = (before & item_state::pending) != 0;
     if (was_pending && !steal(it, &item_access::timer_of(d))) continue;  // it has just started: take it as idle
     if (disabled(before)) {

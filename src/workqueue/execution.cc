@@ -2,6 +2,8 @@
 
 #include "workqueue/execution.h"
 
+#include "workqueue/pool_workqueue.h"
+
 #include <wring/blocking.h>
 
 namespace wring::detail {
@@ -9,6 +11,20 @@ namespace wring::detail {
 bool inside(const pool_workqueue& q) noexcept {
   for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
     if (f->queue == &q) return true;
+  }
+  return false;
+}
+
+bool inside_queue_of(const pool_workqueue& q) noexcept {
+  for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
+    if (f->queue != nullptr && f->queue->queue_id() == q.queue_id()) return true;
+  }
+  return false;
+}
+
+bool inside(const core& c) noexcept {
+  for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
+    if (f->queue != nullptr && &f->queue->home() == &c) return true;
   }
   return false;
 }
@@ -26,9 +42,14 @@ void note_gone(const item& it) noexcept {
   }
 }
 
-void wait_blocking(waiter& w) noexcept {
+void wait_blocking(waiter& w, core& where) noexcept {
   if (w.done.completed()) return;
   const blocking_scope scope;
+  // In a forked child that could not get its first thread somebody has to try again.
+  while (!where.time().has_thread() && !where.shutting_down()) {
+    if (w.done.wait(base::clock::now() + where.options().creation_retry)) return;
+    where.time().kick();
+  }
   w.done.wait();
 }
 

@@ -13,6 +13,8 @@
 
 namespace wring::detail {
 
+class core;
+
 // Lies on the stack of the one who waits.
 struct waiter {
   base::completion done;
@@ -44,6 +46,8 @@ class waiter_chain {
   waiter* first_ = nullptr;
 };
 
+// While it lives, the thread is inside a callback. In a forked child nothing of that holds any more: frames of
+// before the fork are forgotten, and leave without a trace.
 struct frame {
   pool_workqueue* queue = nullptr;
   item* running = nullptr;
@@ -56,12 +60,18 @@ struct frame {
     outer = innermost();
     base::thread_slot<frame, frame>::get() = this;
   }
-  void leave() noexcept { base::thread_slot<frame, frame>::get() = outer; }
+  void leave() noexcept {
+    if (innermost() == this) base::thread_slot<frame, frame>::get() = outer;
+  }
+  static void forget_all() noexcept { base::thread_slot<frame, frame>::get() = nullptr; }
 };
 
-// Is the calling thread inside a callback of this queue / of this item?
+// Is the calling thread inside a callback that this one runs / its queue, on whatever pool / this item / some queue
+// of this runtime?
 bool inside(const pool_workqueue& q) noexcept;
+bool inside_queue_of(const pool_workqueue& q) noexcept;
 bool inside(const item& it) noexcept;
+bool inside(const core& c) noexcept;
 // The callback of this item, which the calling thread is inside of, destroys it.
 void note_gone(const item& it) noexcept;
 
@@ -75,13 +85,15 @@ struct execution : frame {
   execution& operator=(const execution&) = delete;
 
   sched::worker& worker;
-  unsigned colour = 0;         // the flush colour its item was started in
-  std::uint32_t messages = 0;  // visitors who left something here (bias.h)
-  item_list handed;            // to be run here next, in this order (WQ-61), barriers included
-  waiter_chain waiters;        // for the end of `running`
+  base::atomic<item::entry_point> code{nullptr};  // of what runs, for reports; written by the owner, read by anybody
+  base::atomic<std::uint64_t> began_ticks{0};     // when that began; 0: a leader does not know
+  unsigned colour = 0;                            // the flush colour its item was started in
+  std::uint32_t messages = 0;                     // visitors who left something here (bias.h)
+  item_list handed;                               // to be run here next, in this order (WQ-61), barriers included
+  waiter_chain waiters;                           // for the end of `running`
 };
 
-// Announces blocking, then waits.
-void wait_blocking(waiter& w) noexcept;
+// Announces blocking, then waits. `where`: whose threads will tell `w`.
+void wait_blocking(waiter& w, core& where) noexcept;
 
 }  // namespace wring::detail

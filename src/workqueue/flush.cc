@@ -5,7 +5,14 @@
 // passed, everything before it has started; what of it still runs is counted in in_flight_[colour of the
 // marker] and in older colours, which complete first.
 
+#include "workqueue/flush.h"
+
 #include "workqueue/pool_workqueue.h"
+
+#include <array>
+#include <memory>
+#include <new>
+#include <string>
 
 namespace wring::detail {
 
@@ -56,16 +63,11 @@ void pool_workqueue::flush_progress(waiter_chain& ended) noexcept {
   }
 }
 
-bool pool_workqueue::flush() noexcept {
-  if (inside(*this)) {
-    misuse("flush() of a queue from a callback of the same queue would wait for itself");
-    return false;
-  }
-  flusher f;
+bool pool_workqueue::begin_flush(flusher& f) noexcept {
   waiter_chain ended;
   {
     const visit hold{*this};
-    if (idle()) return true;
+    if (idle()) return false;
     drain_inbox();
     item* const last = run_.back();
     if (last != nullptr && (state_of(*last).load(base::order::relaxed) & item_state::marker) != 0) {
@@ -79,34 +81,93 @@ bool pool_workqueue::flush() noexcept {
     }
   }
   ended.complete_all();
-  wait_blocking(f);
   return true;
 }
 
-bool pool_workqueue::drain() noexcept {
-  if (inside(*this)) {
-    misuse("drain() of a queue from a callback of the same queue would wait for itself");
+void pool_workqueue::begin_drain() noexcept {
+  const visit hold{*this};
+  ++draining_;
+  word_.fetch_or(closed, base::order::acq_rel);
+}
+
+void pool_workqueue::end_drain() noexcept {
+  const visit hold{*this};
+  if (--draining_ == 0 && !destroying_) word_.fetch_and(~closed, base::order::acq_rel);
+}
+
+bool pool_workqueue::is_idle() noexcept {
+  const visit hold{*this};
+  return idle();
+}
+
+namespace {
+
+// All markers are put before anybody waits, so that no pool's later items are waited for (WQ-84). Without memory for
+// that, one pool after the other: it may wait for items that came to a later one meanwhile, but it ends.
+void flush_members(pool_workqueue& q) noexcept {
+  if (q.siblings() == nullptr) {
+    flusher f;
+    if (q.begin_flush(f)) wait_blocking(f, q.home());
+    return;
+  }
+  const auto members = q.siblings()->all();
+  const std::unique_ptr<flusher[]> flushers{new (std::nothrow) flusher[members.size()]};
+  std::size_t begun = 0;
+  for (pool_workqueue* const member : members) {
+    flusher alone;
+    flusher& f = flushers ? flushers[begun] : alone;
+    if (!member->begin_flush(f)) continue;
+    if (flushers) {
+      ++begun;
+    } else {
+      wait_blocking(f, q.home());
+    }
+  }
+  for (std::size_t i = 0; i < begun; ++i) wait_blocking(flushers[i], q.home());
+}
+
+// An item may move on from a pool that is looked at to one that was looked at before; but then something starts
+// between two rounds.
+bool members_are_idle(pool_workqueue& q) noexcept {
+  bool idle = true;
+  std::array<std::uint64_t, 2> started{};
+  for (std::uint64_t& sum : started) {
+    for_each_member(q, [&](pool_workqueue& member) {
+      idle = idle && member.is_idle();
+      sum += member.items_started();
+    });
+    if (q.siblings() == nullptr) return idle;
+  }
+  return idle && started[0] == started[1];
+}
+
+}  // namespace
+
+bool flush(pool_workqueue& q) noexcept {
+  if (inside_queue_of(q)) {
+    q.misuse("flush() of a queue from a callback of the same queue would wait for itself");
     return false;
   }
-  {
-    const visit hold{*this};
-    ++draining_;
-    word_.fetch_or(closed, base::order::acq_rel);
+  flush_members(q);
+  return true;
+}
+
+bool drain(pool_workqueue& q) noexcept {
+  if (inside_queue_of(q)) {
+    q.misuse("drain() of a queue from a callback of the same queue would wait for itself");
+    return false;
   }
+  for_each_member(q, [](pool_workqueue& member) { member.begin_drain(); });
   for (unsigned rounds = 1;; ++rounds) {
-    flush();
-    {
-      const visit hold{*this};
-      if (idle()) {
-        if (--draining_ == 0 && !destroying_) word_.fetch_and(~closed, base::order::acq_rel);
-        return true;
-      }
-    }
+    flush_members(q);
+    if (members_are_idle(q)) break;
     if (worth_a_warning(rounds)) {
-      core_->report().warn("draining queue '" + name() + "' has taken " + std::to_string(rounds) +
-                           " rounds: its items keep queueing others");
+      q.home().report().warn("draining queue '" + q.name() + "' has taken " + std::to_string(rounds) +
+                             " rounds: its items keep queueing others");
     }
   }
+  for_each_member(q, [](pool_workqueue& member) { member.end_drain(); });
+  return true;
 }
 
 pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_item& barrier) noexcept {
@@ -126,6 +187,12 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
 bool pool_workqueue::runs_on(sched::worker& w, const item& it) noexcept {
   const visit hold{*this};
   return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->running == &it;
+}
+
+bool pool_workqueue::runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept {
+  const visit hold{*this};
+  return queue_id() == sibling.queue_id() && w.serving.load(base::order::relaxed) == this &&
+         static_cast<execution*>(w.frame)->running == &it;
 }
 
 bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) noexcept {

@@ -3,6 +3,7 @@
 
 #include <wring/future.h>
 
+#include "base/fork.h"
 #include "base/parker.h"
 
 #include <wring/blocking.h>
@@ -14,16 +15,21 @@ using event = base::basic_completion<base::atomic_ref<std::uint32_t>>;
 event of(std::uint32_t& word) noexcept { return event{base::atomic_ref<std::uint32_t>{word}}; }
 }  // namespace
 
+once_event::once_event() noexcept : forks_{base::fork_generation()} {}
+
 void once_event::set() noexcept { of(word_).complete(); }
 
-void once_event::wait() noexcept {
-  if (is_set()) return;
+bool once_event::wait() noexcept {
+  if (is_set()) return true;
+  if (forks_ != base::fork_generation()) return false;
   const blocking_scope scope;
   of(word_).wait();
+  return true;
 }
 
 bool once_event::wait_for(std::chrono::nanoseconds timeout) noexcept {
   if (is_set()) return true;
+  if (forks_ != base::fork_generation()) return false;
   const blocking_scope scope;
   return of(word_).wait(base::clock::now() + timeout);
 }

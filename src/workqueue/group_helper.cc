@@ -8,7 +8,7 @@
 
 namespace wring::detail {
 
-void item_access::run_children(task_group& g) noexcept { g.run_children(); }
+void item_access::run_children(task_group& g, pool_workqueue& q) noexcept { g.run_children(q); }
 void item_access::sleep(task_group& g) noexcept { g.sleep(); }
 void item_access::child_leaves_queue(item& it) noexcept { static_cast<child&>(it).group->child_leaves_queue(); }
 
@@ -20,6 +20,13 @@ void group_helper::prepare(pool_workqueue& its_queue, task_group& its_group, sch
   end_ = &its_end;
 }
 
+// In a forked child.
+void group_helper::renew_in_child() noexcept {
+  mu_.renew_in_child();
+  next = prev = nullptr;
+  listed = false;
+}
+
 void group_helper::serve(sched::worker& w) {
   sched::worker_pool& pool = *pool_;
   waiter& end = *end_;
@@ -29,8 +36,9 @@ void group_helper::serve(sched::worker& w) {
   }
   {
     const helper_frame inside{*queue_, nullptr};
-    item_access::run_children(*group_);
+    item_access::run_children(*group_, *queue_);
   }
+  if (sched::worker::current() != &w) return;  // a child forked and came back in the forked process
   {
     const base::lock_guard lock{mu_};
     pool.join_count(w);
@@ -43,10 +51,11 @@ bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
   sched::worker_pool* pool = nullptr;
   {
     const base::lock_guard lock{mu_};
-    if (w.serving.load(base::order::relaxed) != this || w.out_of_count.load(base::order::relaxed)) return false;
+    if (w.serving.load(base::order::relaxed) != this) return false;
     if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
-    w.out_of_count.store(true, base::order::relaxed);
+    if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
     pool = pool_;
+    if (!pool->mark(w, seq != nullptr ? sched::worker::stuck : sched::worker::blocked)) return false;
   }
   pool->left_count();
   return true;
@@ -54,7 +63,12 @@ bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
 
 void group_helper::join_count(sched::worker& w) {
   const base::lock_guard lock{mu_};
-  pool_->join_count(w);
+  pool_->join_count(w, sched::worker::waits);
+}
+
+bool group_helper::look(sched::worker& w, sight&) {
+  const base::lock_guard lock{mu_};
+  return w.serving.load(base::order::relaxed) == this;
 }
 
 void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
@@ -65,7 +79,7 @@ void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
   helper.prepare(q, group, q.pool(), end);
   q.pool().offer(helper);
   item_access::sleep(group);
-  if (!q.pool().withdraw(helper)) wait_blocking(end);
+  if (!q.pool().withdraw(helper)) wait_blocking(end, q.home());
   memory.release(helper);
 }
 

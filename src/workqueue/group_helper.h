@@ -41,10 +41,13 @@ class group_helper : public sched::source {
   void prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool,
                waiter& its_end) noexcept;
 
+  void renew_in_child() noexcept;
+
   void serve(sched::worker& w) override;
   bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
   void join_count(sched::worker& w) override;
   bool relieve(sched::worker&, std::uint64_t) override { return false; }  // it holds nothing that others could start
+  bool look(sched::worker& w, sight&) override;
   [[nodiscard]] std::string name() const override { return "task_group"; }
 
  private:

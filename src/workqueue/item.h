@@ -8,8 +8,11 @@
 //   barrier  : 1   waits for the item before it (flush of an item)
 //   marker   : 1   ends a colour (flush of a queue)
 //   child    : 1   a one_shot that belongs to a task_group
-//   worker   :20   who runs it or ran it last, plus one; written together with clearing `pending`
+//   reviving : 1   the first call in a forked child makes the item idle; nobody else owns it meanwhile (README.md, 9)
+//   timed    : 1   a delayed_work that was queued with its timer, which lies behind it
 //   disabled :16   cancel_sync calls under way; while not 0 nothing is queued (WQ-96)
+//   forks    :10   forks between the program's first process and the one that used the item last, modulo 1024
+//   worker   :30   who runs it or ran it last, plus one; written together with clearing `pending`
 // place (one word): the queue the item is on or was on last, in the upper bits, and
 //   listed   : 1   it is in a list of that queue; changed only by who holds that queue, hence exact for them
 //   handed   : 1   that list is the private one of the worker that runs it (WQ-61)
@@ -39,14 +42,18 @@ inline constexpr std::uint64_t one_shot = 4;
 inline constexpr std::uint64_t barrier = 8;
 inline constexpr std::uint64_t marker = 16;
 inline constexpr std::uint64_t child = 32;
-inline constexpr unsigned worker_shift = 8;
-inline constexpr std::uint64_t worker_mask = std::uint64_t{0xfffff} << worker_shift;
-inline constexpr std::uint64_t disabled_one = std::uint64_t{1} << 32;
-inline constexpr std::uint64_t disabled_mask = std::uint64_t{0xffff} << 32;
+inline constexpr std::uint64_t reviving = 64;
+inline constexpr std::uint64_t timed = 128;
+inline constexpr std::uint64_t disabled_one = std::uint64_t{1} << 8;
+inline constexpr std::uint64_t disabled_mask = std::uint64_t{0xffff} << 8;
+inline constexpr unsigned forks_shift = 24;
+inline constexpr std::uint64_t forks_mask = std::uint64_t{0x3ff} << forks_shift;
+inline constexpr unsigned worker_shift = 34;
+inline constexpr std::uint64_t worker_mask = std::uint64_t{0x3fffffff} << worker_shift;
 
 // Workers are numbered over all pools of a runtime; 0 stands for none.
 constexpr std::uint64_t worker_bits(unsigned pool, unsigned worker) noexcept {
-  return std::uint64_t{(pool << 16 | worker) + 1} << worker_shift;
+  return (std::uint64_t{pool << 16 | worker} + 1) << worker_shift;
 }
 struct worker_number {
   unsigned pool;
@@ -87,7 +94,9 @@ class item_access {
   static work& work_of(item& it) noexcept { return static_cast<work&>(it); }
   static base::timer& timer_of(delayed_work& d) noexcept { return *reinterpret_cast<base::timer*>(d.timer_.words); }
   static delayed_work& delayed_of(base::timer& t) noexcept;
-  static void run_children(task_group& g) noexcept;
+  // Of an item that is `timed`.
+  static base::timer& timer_behind(item& it) noexcept;
+  static void run_children(task_group& g, pool_workqueue& q) noexcept;
   static void sleep(task_group& g) noexcept;
   static void child_leaves_queue(item& it) noexcept;
 };

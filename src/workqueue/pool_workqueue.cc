@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <memory>
 
 namespace wring::detail {
 
@@ -49,7 +50,8 @@ bool pool_workqueue::submit(item& it) noexcept {
 }
 
 bool pool_workqueue::chained_or_reject() noexcept {
-  if (inside(*this)) return true;
+  if (inside_queue_of(*this)) return true;
+  if (core_->shutting_down() && inside(*core_)) return true;  // all queues end together, and may feed each other
   rejected_.fetch_add(1, base::order::relaxed);
   if (!rejection_reported_.exchange(true, base::order::relaxed)) {
     core_->report().warn("an item was queued on '" + name() +
@@ -240,6 +242,11 @@ bool pool_workqueue::idle() const noexcept {
 
 // ---- running ----------------------------------------------------------------------------------------------
 
+// WQ-26: what runs of such a queue never holds up others. True: the caller owes left_count() after the hold.
+bool pool_workqueue::take_out_if_intensive(execution& x) noexcept {
+  return cpu_intensive_ && pool_->mark(x.worker, sched::worker::cpu_intensive);
+}
+
 void pool_workqueue::call(item& it, item::entry_point entry) noexcept {
   try {
     entry(it, item_op::run);
@@ -264,8 +271,10 @@ void pool_workqueue::on_callback_exception(const char* what) noexcept {
   }
 }
 
-void pool_workqueue::run(execution& x, item& it) noexcept {
+// False: the callback forked and came back in the child, where the caller must touch nothing and go.
+bool pool_workqueue::run(execution& x, item& it) noexcept {
   const item::entry_point entry = it.entry;
+  x.code.store(entry, base::order::relaxed);
   const auto state = state_of(it);
   const std::uint64_t seen = state.load(base::order::relaxed);
   if ((seen & item_state::one_shot) == 0) {
@@ -275,12 +284,15 @@ void pool_workqueue::run(execution& x, item& it) noexcept {
     const std::uint64_t off_queue = item_state::worker_bits(pool_->index(), x.worker.index);
     if (WRING_PLANT(pending_cleared_late)) call(it, entry);
     state.fetch_add(off_queue - (seen & ours), base::order::acq_rel);
-    if (WRING_PLANT(pending_cleared_late)) return;
+    if (WRING_PLANT(pending_cleared_late)) return true;
   }
   call(it, entry);
+  if (sched::worker::current() != &x.worker) [[unlikely]]
+    return false;
   if (x.worker.described) x.worker.forget_description();
   if (x.worker.blocking_depth != 0) [[unlikely]]
     report_leaked_scope(x.worker);
+  return true;
 }
 
 // WQ-68: what a callback enters it must leave. The end of the item counts the worker again.
@@ -296,6 +308,7 @@ void pool_workqueue::serve(sched::worker& w) {
   bool offer = false;
   bool leading = false;
   bool watch = false;
+  bool taken_out = false;
   item* it = nullptr;
   {
     const visit hold{*this};
@@ -314,20 +327,22 @@ void pool_workqueue::serve(sched::worker& w) {
         base::fence_light();  // pairs with look(): it sees whom we serve, or we see what came before it
         watch = max_active_ > 1 && (!run_.empty() || head_of(word_.load(base::order::seq_cst)) != nullptr);
       } else {
+        taken_out = take_out_if_intensive(x);
         offer = settle();
       }
     }
   }
   ended.complete_all();
   if (offer) pool.offer(*this);
+  if (taken_out) pool.left_count();  // WQ-78: the next of a chain may start
   if (it == nullptr) return;
   if (leading) {
     if (watch && !pool.watched()) pool.watch();
     lead(x, it);
   } else {
     const std::uint64_t start = base::clock::ticks();
-    run(x, *it);
-    finish(x, base::clock::ticks() - start);
+    x.began_ticks.store(start, base::order::relaxed);
+    if (run(x, *it)) finish(x, base::clock::ticks() - start);
   }
 }
 
@@ -344,7 +359,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
   bool turn_due = false;
   bool quick = short_items_.load(base::order::relaxed);
   for (std::uint64_t items = 1;; ++items) {
-    run(x, *it);
+    if (!run(x, *it)) return;
     waiter_chain ended;
     // Items that are not known to be short, as those of ordered queues may be, get a look each.
     const bool boundary = items % items_per_turn == 0;
@@ -354,7 +369,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
       window = now;
     }
     if (boundary || !quick) {
-      turn_due = pool.more() || pool.counts().awake > pool.target() + 1;
+      turn_due = pool.more() || pool.too_many_awake();
       started_.fetch_add(items - counted, base::order::relaxed);
       counted = items;
     }
@@ -407,6 +422,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     waiter_chain ended;
     item* it = nullptr;
     bool offer = false;
+    bool taken_out = false;
     {
       const visit hold{*this};
       if (x.messages != 0) {
@@ -420,12 +436,16 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
       if (it == nullptr) {
         stop_serving(x, ended);
         offer = reopen();
+      } else {
+        taken_out = take_out_if_intensive(x);
       }
     }
     ended.complete_all();
     if (offer) pool.offer(*this);
+    if (taken_out) pool.left_count();
     if (it == nullptr) return;
-    run(x, *it);
+    x.began_ticks.store(base::clock::ticks(), base::order::relaxed);
+    if (!run(x, *it)) return;
     ticks = 0;
   }
 }
@@ -440,8 +460,8 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
     if (w.serving.load(base::order::relaxed) != this) return false;
     pool = pool_;  // while the worker is in its item; once the queue is released it may end
     if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
-    if (w.out_of_count.load(base::order::relaxed)) return false;
-    w.out_of_count.store(true, base::order::relaxed);
+    if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
+    if (!pool->mark(w, seq != nullptr ? sched::worker::stuck : sched::worker::blocked)) return false;
     auto& x = *static_cast<execution*>(w.frame);
     hold.leave_message(x);
     // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
@@ -458,7 +478,16 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
 
 void pool_workqueue::join_count(sched::worker& w) {
   const visit hold{*this};
-  pool_->join_count(w);
+  pool_->join_count(w, sched::worker::waits);
+}
+
+bool pool_workqueue::look(sched::worker& w, sight& seen) {
+  const visit hold{*this};
+  if (w.serving.load(base::order::relaxed) != this) return false;
+  const auto& x = *static_cast<execution*>(w.frame);
+  seen.code = reinterpret_cast<const void*>(x.code.load(base::order::relaxed));
+  seen.began_ticks = x.began_ticks.load(base::order::relaxed);
+  return true;
 }
 
 bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
@@ -480,22 +509,25 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
 
 // ---- one life ---------------------------------------------------------------------------------------------
 
-void pool_workqueue::open(core& where, const workqueue_options& options) {
+void pool_workqueue::open(core& where, const workqueue_options& options, sched::worker_pool& its_pool,
+                          unsigned its_max_active, slots* its_slots) {
   const std::uint64_t average = ticks_of_ns(long_item_ns);
   const visit hold{*this};
   if (core_ == nullptr) core_ = &where;  // once: who comes by an outdated pointer may be reading it
+  pool_ = &its_pool;
+  slots_ = its_slots;
   unmanaged_ = options.unmanaged;
-  pool_ = unmanaged_ ? &where.unmanaged_pool() : &where.managed_pool();
+  cpu_intensive_ = options.cpu_intensive && options.per_cpu;  // WQ-26: no effect when unbound
   on_exception_ = options.on_exception;
   on_error_ = options.on_error;
   error_context_ = options.error_context;
   const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
   std::memcpy(name_, options.name.data(), length);
   name_[length] = '\0';
-  const unsigned asked = options.max_active == 0 ? max_active_default : options.max_active;
-  max_active_ = options.ordered ? 1 : std::clamp(asked, 1u, max_active_most);
+  max_active_ = its_max_active;
   draining_ = 0;
   destroying_ = false;
+  forks_ = base::fork_generation();
   average_ticks_ = average;
   short_items_.store(false, base::order::relaxed);
   rejection_reported_.store(false, base::order::relaxed);
@@ -506,28 +538,49 @@ void pool_workqueue::open(core& where, const workqueue_options& options) {
   word_.store(0, base::order::release);
 }
 
-void pool_workqueue::close() noexcept {
+void pool_workqueue::refuse() noexcept {
+  const visit hold{*this};
+  destroying_ = true;
+  word_.fetch_or(closed, base::order::acq_rel);
+}
+
+// Cancelled items may have left the queue scheduled with nothing to start: on the pool's list, or with a worker that
+// is about to find out. The latter is a matter of a few instructions without user code.
+bool pool_workqueue::at_rest() noexcept {
+  sched::worker_pool* pool = nullptr;
   {
     const visit hold{*this};
-    destroying_ = true;
-    word_.fetch_or(closed, base::order::acq_rel);
+    if ((word_.load(base::order::relaxed) & (scheduled | full)) == 0) return idle();
+    if (!idle() || !pool_->withdraw(*this)) return false;
+    if (!settle()) return true;
+    pool = pool_;
   }
-  drain();
-  // Cancelled items may have left the queue scheduled with nothing to start: on the pool's list, or with a
-  // worker that is about to find out. The latter is a matter of a few instructions without user code.
-  for (unsigned tries = 0;; ++tries) {
-    {
-      const visit hold{*this};
-      if ((word_.load(base::order::relaxed) & (scheduled | full)) == 0 && idle()) break;
-      if (pool_->withdraw(*this) && !settle()) break;
-    }
-    if (tries < 100) {
-      base::cpu_relax();
-    } else {
-      base::yield();
-    }
-  }
-  generation_.fetch_add(1, base::order::acq_rel);
+  pool->offer(*this);
+  return false;
+}
+
+void pool_workqueue::end() noexcept { generation_.fetch_add(1, base::order::acq_rel); }
+
+// What the parent's other threads were about to change is not looked at, only overwritten.
+void pool_workqueue::renew_in_child() noexcept {
+  mu_.renew_in_child();
+  next = prev = nullptr;
+  listed = false;
+  leader_.store(nullptr, base::order::relaxed);
+  std::construct_at(&run_);
+  active_ = 0;
+  full_ = false;
+  colour_ = tail_colour_ = colours_used_ = 0;
+  in_flight_.fill(0);
+  passed_ = passed_last_ = overflow_ = nullptr;
+  draining_ = 0;
+  // Until it is known better, so that publishers look whether anybody watches: a timekeeper that could not be made is
+  // asked for again.
+  short_items_.store(!unmanaged_, base::order::relaxed);
+  started_.store(0, base::order::relaxed);
+  exceptions_.store(0, base::order::relaxed);
+  rejected_.store(0, base::order::relaxed);
+  word_.store(destroying_ ? closed : 0, base::order::release);
 }
 
 std::string pool_workqueue::name() const {
@@ -549,6 +602,17 @@ workqueue_stats pool_workqueue::stats() {
       .items_started = started_.load(base::order::relaxed),
       .exceptions = exceptions_.load(base::order::relaxed),
       .rejected = rejected_.load(base::order::relaxed)};
+}
+
+std::size_t pool_workqueue::waiting() noexcept {
+  const visit hold{*this};
+  drain_inbox();
+  std::size_t n = 0;
+  for (item* it = run_.front(); it != nullptr; it = item_list::next(*it)) {
+    const std::uint64_t state = state_of(*it).load(base::order::relaxed);
+    if ((state & (item_state::marker | item_state::barrier)) == 0) ++n;
+  }
+  return n;
 }
 
 }  // namespace wring::detail

@@ -15,12 +15,14 @@
 // Threads: any. Locks: mu_ (rank queue). States, protocols and proofs: README.md.
 #pragma once
 
+#include "base/fork.h"
 #include "base/list.h"
 #include "base/mutex.h"
 #include "sched/core.h"
 #include "sched/source.h"
 #include "workqueue/execution.h"
 #include "workqueue/item.h"
+#include "workqueue/slots.h"
 
 #include <wring/stats.h>
 #include <wring/workqueue.h>
@@ -56,19 +58,32 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   static constexpr unsigned max_active_default = 1024;
 
   // One life of the object, from the registry; nobody else knows it yet, or knows it only as a stale pointer.
-  void open(core& where, const workqueue_options& options);
-  // Refuses outside items, waits until all is done and nobody serves the queue any more.
-  void close() noexcept;
+  // `its_slots`: where its siblings are, null if it is the only one of its queue.
+  void open(core& where, const workqueue_options& options, sched::worker_pool& its_pool, unsigned its_max_active,
+            slots* its_slots);
+  // Refuses outside items for good.
+  void refuse() noexcept;
+  // Nothing is queued or runs, and nobody is in charge of the queue. True once, it stays so after refuse(), unless
+  // a callback of a sibling or, while the runtime shuts down, of another queue, queues something.
+  [[nodiscard]] bool at_rest() noexcept;
+  // The end of the life that began with open().
+  void end() noexcept;
+  // In a forked child: empty, without those who wait, run or publish in the parent.
+  void renew_in_child() noexcept;
 
-  // ---- items (queue.cc) ----
+  // ---- items ----
   // The caller owns the item's `pending` (or it is one_shot). False: refused, the item is still the caller's.
   bool submit(item& it) noexcept;
   // Takes the item from this queue if it is in one of its lists; `pending` is then the caller's.
   bool unlist(item& it) noexcept;
 
   // ---- waiting (flush.cc) ----
-  bool flush() noexcept;
-  bool drain() noexcept;
+  // Puts a marker behind what is queued; false: nothing is, or runs.
+  bool begin_flush(flusher& f) noexcept;
+  void begin_drain() noexcept;
+  void end_drain() noexcept;
+  [[nodiscard]] bool is_idle() noexcept;
+  [[nodiscard]] std::uint64_t items_started() const noexcept { return started_.load(base::order::relaxed); }
   // Puts a barrier behind the item if it is in a list here. `decided` false: it is not.
   struct barrier_attempt {
     bool placed;
@@ -78,6 +93,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // Tells `end` when the run of `it` by `w` is over; false: w does not run it here.
   bool watch_run(sched::worker& w, const item& it, waiter& end) noexcept;
   [[nodiscard]] bool runs_on(sched::worker& w, const item& it) noexcept;
+  // The same, if this belongs to the same queue as `sibling`.
+  [[nodiscard]] bool runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept;
 
   // ---- task groups (task_group.cc) ----
   // An unstarted child of the group, taken off the queue and counted as in progress; null: none that the caller
@@ -91,30 +108,38 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void child_done(const helping& h) noexcept;
   // The caller is inside an item of this queue, and no further item could start.
   [[nodiscard]] bool slots_are_gone_and_one_is_ours() noexcept;
+  [[nodiscard]] bool is_the_callers_only_slot() const noexcept { return max_active_ == 1 && inside(*this); }
 
   // ---- sched::source ----
   void serve(sched::worker& w) override;
   bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
   void join_count(sched::worker& w) override;
   bool relieve(sched::worker& w, std::uint64_t seq) override;
+  bool look(sched::worker& w, sight& seen) override;
   [[nodiscard]] std::string name() const override;
 
   // ---- looking ----
   [[nodiscard]] bool accepts() noexcept {
     return (word_.load(base::order::relaxed) & closed) == 0 || chained_or_reject();
   }
+  // Null if this is the only one of its queue.
+  [[nodiscard]] slots* siblings() const noexcept { return slots_; }
+  // The same for all pool_workqueues of a queue.
+  [[nodiscard]] const void* queue_id() const noexcept {
+    return slots_ != nullptr ? static_cast<const void*>(slots_) : this;
+  }
+  // Opened since the last fork.
+  [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
   [[nodiscard]] core& home() const noexcept { return *core_; }
   [[nodiscard]] sched::worker_pool& pool() const noexcept { return *pool_; }
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::acquire); }
   [[nodiscard]] workqueue_stats stats();
+  [[nodiscard]] std::size_t waiting() noexcept;
   void audit();
   void describe(base::writer& w);
   void misuse(const char* what, const std::string& with = {});
   // Runs the callback of an item under this queue's policy for exceptions.
   void call(item& it, item::entry_point entry) noexcept;
-
-  pool_workqueue* next_open = nullptr;  // in the registry's list; guarded by its lock
-  pool_workqueue* prev_open = nullptr;
 
  private:
   friend class visit;
@@ -130,6 +155,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void begin(execution& x, item& it) noexcept;
   item* next_handed(execution& x, waiter_chain& ended) noexcept;
   item* next_item(execution& x, waiter_chain& ended) noexcept;
+  [[nodiscard]] bool take_out_if_intensive(execution& x) noexcept;
   execution* runs(const item& it, std::uint64_t state) noexcept;
   void take_linked(item* first, item_list& from, execution& x) noexcept;
   void start_serving(execution& x) noexcept;
@@ -138,7 +164,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool reopen() noexcept;
   item* find_child(const task_group& group, bool own_slot) noexcept;
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
-  [[nodiscard]] bool leads() const noexcept { return max_active_ == 1 || short_items_.load(base::order::relaxed); }
+  [[nodiscard]] bool leads() const noexcept {
+    return !cpu_intensive_ && (max_active_ == 1 || short_items_.load(base::order::relaxed));
+  }
   void append_marker(flusher& f, waiter_chain& ended) noexcept;
   void pass_marker(flusher& f, waiter_chain& ended) noexcept;
   void flush_progress(waiter_chain& ended) noexcept;
@@ -146,7 +174,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool turn_may_end(const execution& x, bool in_the_middle) const noexcept;
 
   // Without holding it.
-  void run(execution& x, item& it) noexcept;
+  [[nodiscard]] bool run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
   bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items,
               std::uint64_t counted) noexcept;  // held
@@ -159,8 +187,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::atomic<std::uint64_t> word_{closed};
   sched::worker_pool* pool_ = nullptr;     // constant during a life
   core* core_ = nullptr;                   // constant for ever
+  slots* slots_ = nullptr;                 // constant during a life, as the next six
   base::atomic<bool> short_items_{false};  // a hint: items are so short that one leader is fastest
-  bool unmanaged_ = false;                 // constant during a life, as the next four
+  bool unmanaged_ = false;
+  bool cpu_intensive_ = false;
   wring::on_exception on_exception_{};
   unsigned max_active_ = 1;
   error_handler on_error_ = nullptr;
@@ -183,14 +213,29 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
   unsigned draining_ = 0;
-  bool destroying_ = false;
+  bool destroying_ = true;   // or not open (yet)
+  std::uint32_t forks_ = 0;  // when it was opened
   base::atomic<bool> rejection_reported_{false};
   base::atomic<std::uint64_t> generation_{0};
   base::atomic<std::uint64_t> started_{0};
   base::atomic<std::uint64_t> exceptions_{0};
   base::atomic<std::uint64_t> rejected_{0};
   char name_[32] = {};
+
+ public:
+  pool_workqueue* next_open = nullptr;  // in the registry's list; guarded by its lock
+  pool_workqueue* prev_open = nullptr;
 };
+
+// Calls it for each pool_workqueue of the queue that `q` belongs to.
+template <class F>
+void for_each_member(pool_workqueue& q, const F& call) {
+  if (q.siblings() == nullptr) {
+    call(q);
+  } else {
+    for (pool_workqueue* const member : q.siblings()->all()) call(*member);
+  }
+}
 
 // Holds a queue on behalf of a thread that does not lead it (or of its leader, outside its bias).
 class visit {

@@ -2,24 +2,102 @@
 
 #include "workqueue/registry.h"
 
+#include "base/patience.h"
+#include "workqueue/flush.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace wring::detail {
 
 namespace {
 constexpr std::size_t name_most = 31;
+
+[[noreturn]] void refuse_options(const char* why) {
+  throw std::system_error{std::make_error_code(std::errc::invalid_argument), why};
+}
+
+[[noreturn]] void refuse_after_shutdown() {
+  throw std::system_error{std::make_error_code(std::errc::operation_canceled),
+                          "wring: the runtime was shut down; it takes no more queues"};
+}
+
+void check(const workqueue_options& o) {
+  if (o.ordered && o.max_active > 1)
+    refuse_options("wring: an ordered queue runs one item at a time; max_active must be 0 or 1");
+  if (o.ordered && o.unmanaged) refuse_options("wring: an ordered queue cannot be unmanaged");
+  if (o.per_cpu && o.per_node) refuse_options("wring: a queue is per_cpu or per_node, not both");
+  if (o.ordered && (o.per_cpu || o.per_node))
+    refuse_options("wring: an ordered queue has one order for all CPUs; it cannot be per_cpu or per_node");
+  if (o.unmanaged && (o.per_cpu || o.per_node))
+    refuse_options("wring: an unmanaged queue is not divided; it cannot be per_cpu or per_node");
+}
+
+// WQ-23: of an unbound queue over all nodes, in proportion to their CPUs, and enough for a chain of dependent items.
+unsigned share_of(unsigned max_active, std::size_t node_cpus, std::size_t all_cpus) {
+  constexpr unsigned min_active = 8;
+  const auto share = static_cast<unsigned>((max_active * node_cpus + all_cpus - 1) / all_cpus);
+  return std::clamp(share, std::min(max_active, min_active), max_active);
+}
+
+void start(sched::worker_pool& pool) {
+  if (const int e = pool.start(); e != 0) {
+    throw std::system_error{std::error_code{-e, std::generic_category()},
+                            "wring: the first worker of pool " + pool.name() + " could not be created"};
+  }
+}
+
+}  // namespace
+
+pool_workqueue& registry::open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u) {
+  sched::pools& pools = core_.pools();
+  const base::topology& machine = pools.topology();
+  const auto cpus = machine.cpus().size();
+  const std::size_t count = options.per_cpu ? cpus : machine.nodes().size();
+  const auto pool_at = [&](std::size_t i) -> sched::worker_pool& {
+    return options.per_cpu ? pools.of_cpu(i, u) : pools.of_node(i, u);
+  };
+  for (std::size_t i = 0; i < count; ++i) start(pool_at(i));
+  std::vector<pool_workqueue*> members;
+  slots* s = nullptr;
+  try {
+    members.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) members.push_back(&memory_.acquire());
+    s = new slots{options.per_cpu ? slots::kind::per_cpu : slots::kind::per_node, machine, members,
+                  core_.options().force_round_robin};
+  } catch (...) {
+    for (pool_workqueue* const q : members) memory_.release(*q);
+    throw;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const unsigned most =
+        options.per_cpu ? max_active : share_of(max_active, machine.cpus_of_node(machine.nodes()[i]).size(), cpus);
+    members[i]->open(core_, options, pool_at(i), most, s);
+  }
+  return add(*members.front());
+}
+
+// Now it is seen by all. A shutdown that has begun since open() looked would not know of it.
+pool_workqueue& registry::add(pool_workqueue& q) {
+  {
+    const base::lock_guard lock{mu_};
+    if (!core_.shutting_down()) {  // pairs with core::shutdown(), which comes to refuse() after it has said so
+      for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.push_back(member); });
+      return q;
+    }
+  }
+  for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+  release(q);
+  refuse_after_shutdown();
 }
 
 pool_workqueue& registry::open(const workqueue_options& options) {
-  if (options.ordered && options.max_active > 1) {
-    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
-                            "wring: an ordered queue runs one item at a time; max_active must be 0 or 1"};
-  }
-  if (options.ordered && options.unmanaged) {
-    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
-                            "wring: an ordered queue cannot be unmanaged"};
-  }
+  check(options);
+  if (core_.shutting_down()) refuse_after_shutdown();
   const std::string name{options.name.substr(0, name_most)};
   if (options.name.size() > name_most) {
     core_.report().warn("queue name '" + std::string{options.name} + "' is cut to 31 characters");
@@ -28,48 +106,136 @@ pool_workqueue& registry::open(const workqueue_options& options) {
     core_.report().warn("queue '" + name + "': max_active " + std::to_string(options.max_active) +
                         " is above 2048; using 2048");
   }
-  if (options.unmanaged) {
-    if (const int e = core_.unmanaged_pool().start(); e != 0) {
-      throw std::system_error{std::error_code{-e, std::generic_category()},
-                              "wring: the first worker could not be created"};
-    }
-  }
+  const unsigned asked = options.max_active == 0 ? pool_workqueue::max_active_default : options.max_active;
+  const unsigned max_active = options.ordered ? 1 : std::clamp(asked, 1U, pool_workqueue::max_active_most);
+  const sched::urgency u = options.high_priority ? sched::urgency::high : sched::urgency::normal;
+  if (options.per_cpu || options.per_node) return open_divided(options, max_active, u);
+
+  sched::worker_pool& pool = options.unmanaged ? core_.pools().unmanaged(u) : core_.pools().managed(u);
+  start(pool);
   pool_workqueue& q = memory_.acquire();
-  q.open(core_, options);
-  const base::lock_guard lock{mu_};
-  open_.push_back(q);
-  return q;
+  q.open(core_, options, pool, max_active, nullptr);
+  return add(q);
 }
 
 void registry::close(pool_workqueue& q) noexcept {
-  q.close();
+  for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+  drain(q);
+  for_each_member(q, [](pool_workqueue& member) {
+    for (base::patience p; !member.at_rest(); p.pause()) continue;
+  });
   {
     const base::lock_guard lock{mu_};
-    open_.remove(q);
+    for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.remove(member); });
   }
-  memory_.release(q);
+  release(q);
+}
+
+void registry::release(pool_workqueue& q) noexcept {
+  const std::unique_ptr<slots> its_slots{q.siblings()};
+  const auto give_back = [this](pool_workqueue& member) {
+    member.end();
+    memory_.release(member);
+  };
+  if (its_slots) {
+    for (pool_workqueue* const member : its_slots->all()) give_back(*member);
+  } else {
+    give_back(q);
+  }
+}
+
+workqueue& registry::system_queue() {
+  {
+    const base::lock_guard lock{system_mu_};
+    if (system_) return *system_;
+  }
+  // May start threads, so not under the lock; a second one made meanwhile is destroyed after it.
+  auto made = std::make_unique<workqueue>(core_.owner(), workqueue_options{.name = "events", .per_cpu = true});
+  const base::lock_guard lock{system_mu_};
+  if (!system_) system_.swap(made);
+  return *system_;
+}
+
+template <class F>
+void registry::for_each_open(const F& call) const {
+  const base::lock_guard lock{mu_};
+  for (pool_workqueue* q = open_.front(); q != nullptr; q = base::list<pool_workqueue, links>::next(*q)) call(*q);
 }
 
 void registry::audit() const {
   memory_.audit();
-  const base::lock_guard lock{mu_};
-  for (pool_workqueue* q = open_.front(); q != nullptr; q = open_.next(*q)) q->audit();
+  for_each_open([](pool_workqueue& q) { q.audit(); });
 }
 
 void registry::describe(base::writer& w) const {
-  const base::lock_guard lock{mu_};
-  for (pool_workqueue* q = open_.front(); q != nullptr; q = open_.next(*q)) q->describe(w);
+  for_each_open([&](pool_workqueue& q) { q.describe(w); });
 }
 
 bool registry::ready_to_end(sched::reporter& report) {
+  {
+    std::unique_ptr<workqueue> last;  // ends after the lock
+    const base::lock_guard lock{system_mu_};
+    last.swap(system_);
+  }
   std::string name;
   {
     const base::lock_guard lock{mu_};
-    if (open_.empty()) return true;
-    name = open_.front()->name();
+    // Queues of before a fork may belong to threads that are not in this process.
+    pool_workqueue* q = open_.front();
+    while (q != nullptr && !q->is_of_this_process()) q = base::list<pool_workqueue, links>::next(*q);
+    if (q == nullptr) return true;
+    name = q->name();
   }
   report.misuse("a runtime is destroyed while queue '" + name + "' exists; destroy its queues first");
   return false;
+}
+
+void registry::refuse() noexcept {
+  for_each_open([](pool_workqueue& q) { q.refuse(); });
+}
+
+// In two rounds, as an item may move on to a queue that was looked at already; then something starts between them.
+bool registry::at_rest() noexcept {
+  bool rest = true;
+  std::array<std::uint64_t, 2> started{};
+  for (std::uint64_t& sum : started) {
+    for_each_open([&](pool_workqueue& q) {
+      rest = rest && q.at_rest();
+      sum += q.items_started();
+    });
+  }
+  return rest && started[0] == started[1];
+}
+
+void registry::unfinished(std::vector<std::string>& out) {
+  for_each_open([&](pool_workqueue& q) {
+    if (q.is_idle()) return;
+    out.push_back(q.name() + ": " + std::to_string(q.stats().active) + " running, " + std::to_string(q.waiting()) +
+                  " waiting");
+  });
+}
+
+void registry::lock_for_fork() noexcept {
+  system_mu_.lock_for_fork();
+  mu_.lock_for_fork();
+  memory_.lock_for_fork();
+  helpers_.lock_for_fork();
+}
+
+void registry::unlock_after_fork() noexcept {
+  helpers_.unlock_after_fork();
+  memory_.unlock_after_fork();
+  mu_.unlock_after_fork();
+  system_mu_.unlock_after_fork();
+}
+
+bool registry::caller_is_inside() const noexcept { return inside(core_); }
+
+// All there are, not only the open ones: who came by an outdated pointer may have held any.
+void registry::renew_in_child() noexcept {
+  memory_.for_each([](pool_workqueue& q) { q.renew_in_child(); });
+  helpers_.for_each([](group_helper& h) { h.renew_in_child(); });
+  frame::forget_all();
 }
 
 }  // namespace wring::detail

@@ -10,6 +10,10 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/group_helper.cc
     workqueue/pool_workqueue.cc
     workqueue/registry.cc
+    workqueue/revive.cc
+    workqueue/run_bound.cc
+    workqueue/slots.cc
+    workqueue/system.cc
     workqueue/task_group.cc
     workqueue/work.cc
     workqueue/workqueue.cc)

@@ -6,6 +6,8 @@
 
 #include <wring/task_group.h>
 
+#include "base/fork.h"
+#include "base/patience.h"
 #include "workqueue/group_helper.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/registry.h"
@@ -31,12 +33,33 @@ bool stack_is_half_used() noexcept {
 
 }  // namespace
 
+// In a forked child the first call makes the group as new; others wait for that.
+void task_group::revive() noexcept {
+  constexpr std::uint32_t reviving = 1U << 31;
+  const std::uint32_t now = base::fork_generation();
+  const auto word = atomically(forks_);
+  for (base::patience p;; p.pause()) {
+    std::uint32_t seen = word.load(base::order::acquire);  // pairs with the store below
+    if (seen == now) return;
+    if ((seen & reviving) != 0 ||
+        !word.compare_exchange_strong(seen, now | reviving, base::order::acquire, base::order::relaxed)) {
+      continue;
+    }
+    outstanding_ = unstarted_ = failed_ = 0;
+    error_ = nullptr;
+    word.store(now, base::order::release);
+    return;
+  }
+}
+
 bool task_group::start(detail::child& child) noexcept {
+  revive();
   child.group = this;
+  child.forks = base::fork_generation();
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
   atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
   atomically(unstarted_).fetch_add(1, base::order::relaxed);
-  if (queue_->pwq_->submit(child)) return true;
+  if (detail::home_of(*queue_->pwq_).submit(child)) return true;
   child_leaves_queue();
   child.entry(child, detail::item_op::destroy);
   return false;
@@ -44,7 +67,8 @@ bool task_group::start(detail::child& child) noexcept {
 
 void task_group::child_leaves_queue() noexcept { atomically(unstarted_).fetch_sub(1, base::order::relaxed); }
 
-void task_group::finish(std::exception_ptr error) noexcept {
+void task_group::finish(std::exception_ptr error, std::uint32_t forks) noexcept {
+  if (forks != base::fork_generation()) return;  // it forked, and this is the child, where nobody counts it
   if (error && atomically(failed_).exchange(1, base::order::relaxed) == 0) error_ = std::move(error);
   const auto word = atomically(outstanding_);
   // acq_rel: wait() sees what all children did. From here on the group may be gone; only its address is used.
@@ -61,15 +85,16 @@ bool task_group::has_children() const noexcept {
 }
 
 // Runs children that have not started, as long as the stack allows.
-void task_group::run_children() noexcept {
-  detail::pool_workqueue& q = *queue_->pwq_;
+void task_group::run_children(detail::pool_workqueue& q) noexcept {
   while (has_unstarted() && !stack_is_half_used()) {
     const detail::pool_workqueue::helping h = q.take_child(*this);
     if (h.it == nullptr) return;
+    const std::uint32_t forks = base::fork_generation();
     {
       const detail::helper_frame inside{q, h.it};
       q.call(*h.it, h.it->entry);
     }
+    if (forks != base::fork_generation()) return;  // the child's callback forked, and this is the forked process
     q.child_done(h);
   }
 }
@@ -90,9 +115,13 @@ void task_group::sleep() noexcept {
 }
 
 void task_group::wait_for_children() noexcept {
-  run_children();
+  revive();
+  // Children of a divided queue belong where they were queued: only who is there already may run them.
+  detail::pool_workqueue* const first = queue_->pwq_;
+  detail::pool_workqueue& q = detail::home_of(*first);
+  if (first->siblings() == nullptr || detail::inside(q)) run_children(q);
+  revive();  // one of them may have forked
   if (has_children()) {
-    detail::pool_workqueue& q = *queue_->pwq_;
     // Inside the queue, with all of its slots taken, our children can run only in our own slot; the stack for
     // that is another worker's.
     if (q.slots_are_gone_and_one_is_ours()) {

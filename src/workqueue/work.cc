@@ -5,6 +5,7 @@
 
 #include "workqueue/cancel.h"
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/revive.h"
 
 namespace wring {
 
@@ -41,7 +42,8 @@ void retire(item& it, base::timer* t) noexcept {
 }
 
 bool is_pending(item& it) noexcept {
-  return (detail::state_of(it).load(base::order::relaxed) & detail::item_state::pending) != 0;
+  const std::uint64_t state = detail::state_of(it).load(base::order::relaxed);
+  return (state & detail::item_state::pending) != 0 && detail::is_of_this_process(state);
 }
 
 }  // namespace

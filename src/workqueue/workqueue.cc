@@ -4,8 +4,12 @@
 #include <wring/workqueue.h>
 
 #include "workqueue/delayed.h"
+#include "workqueue/flush.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/registry.h"
+#include "workqueue/revive.h"
+#include "workqueue/run_bound.h"
+#include "workqueue/slots.h"
 
 #include <string>
 #include <utility>
@@ -26,7 +30,7 @@ workqueue::workqueue(workqueue&& other) noexcept : pwq_{std::exchange(other.pwq_
 
 workqueue::~workqueue() {
   if (pwq_ == nullptr) return;
-  if (detail::inside(*pwq_)) {
+  if (detail::inside_queue_of(*pwq_)) {
     pwq_->misuse("a queue was destroyed from one of its own callbacks, which would wait for itself; it is leaked");
     return;
   }
@@ -49,36 +53,115 @@ result<workqueue> workqueue::create(runtime& where, workqueue_options options) {
   }
 }
 
-bool workqueue::queue(work& item) noexcept {
-  detail::item& it = detail::item_access::of(item);
+namespace {
+
+// True: `pending` was not set, and is the caller's now.
+bool claim(detail::item& it) noexcept {
+  using namespace detail::item_state;
   const auto state = detail::state_of(it);
-  // acq_rel: what the caller did before is visible to the run that takes this `pending`, also if it was set
-  // already (WQ-64); pairs with the clearing in pool_workqueue::run().
-  const std::uint64_t before = state.fetch_or(detail::item_state::pending, base::order::acq_rel);
-  if ((before & detail::item_state::pending) != 0) return false;
-  if ((before & detail::item_state::disabled_mask) == 0 && pwq_->submit(it)) return true;
-  state.fetch_and(~detail::item_state::pending, base::order::release);
+  for (;;) {
+    // acq_rel: what the caller did before is visible to the run that takes this `pending`, also if it was set
+    // already (WQ-64); pairs with the clearing in pool_workqueue::run().
+    const std::uint64_t before = state.fetch_or(pending, base::order::acq_rel);
+    const std::uint64_t odd = (before ^ detail::forks_now()) & (pending | disabled_mask | forks_mask | reviving);
+    if (odd == 0) return true;
+    if ((odd & (forks_mask | reviving)) != 0) {
+      detail::revive_slow(it);
+      continue;
+    }
+    if ((odd & pending) == 0) state.fetch_and(~pending, base::order::release);  // it is being cancelled
+    return false;
+  }
+}
+
+bool queue_item(detail::pool_workqueue& q, detail::item& it) noexcept {
+  if (!claim(it)) return false;
+  detail::pool_workqueue& home = q.siblings() == nullptr ? q : detail::without_overlap(q, it);
+  if (home.submit(it)) return true;
+  detail::state_of(it).fetch_and(~detail::item_state::pending, base::order::release);
   return false;
 }
 
+// Null: there is no such CPU, which was reported.
+detail::pool_workqueue* of_cpu(detail::pool_workqueue& q, unsigned cpu) noexcept {
+  detail::slots* const s = q.siblings();
+  if (s == nullptr) return &q;
+  if (s->cpu_exists(cpu)) return &s->of_cpu(cpu);
+  q.misuse("an item was queued on a CPU that does not exist", "CPU " + std::to_string(cpu));
+  return nullptr;
+}
+
+}  // namespace
+
+bool workqueue::queue(work& item) noexcept { return queue_item(detail::home_of(*pwq_), detail::item_access::of(item)); }
+
+bool workqueue::queue_on(unsigned cpu, work& item) noexcept {
+  detail::pool_workqueue* const q = of_cpu(*pwq_, cpu);
+  return q != nullptr && queue_item(*q, detail::item_access::of(item));
+}
+
+bool workqueue::queue_near(unsigned node, work& item) noexcept {
+  detail::slots* const s = pwq_->siblings();
+  if (s == nullptr) return queue(item);
+  if (s->divided() == detail::slots::kind::per_cpu) {
+    pwq_->home().report().warn_once(
+        sched::reporter::topic::queue_near,
+        "queue_near() on the per-CPU queue '" + pwq_->name() + "': it is meant for per_node queues. Said once");
+  }
+  return queue_item(s->near(node), detail::item_access::of(item));
+}
+
 bool workqueue::queue_delayed(delayed_work& item, std::chrono::nanoseconds delay) noexcept {
-  return detail::queue_delayed(*pwq_, item, delay);
+  return detail::queue_delayed(detail::home_of(*pwq_), item, delay);
+}
+
+bool workqueue::queue_delayed_on(unsigned cpu, delayed_work& item, std::chrono::nanoseconds delay) noexcept {
+  detail::pool_workqueue* const q = of_cpu(*pwq_, cpu);
+  return q != nullptr && detail::queue_delayed(*q, item, delay);
 }
 
 bool workqueue::modify(delayed_work& item, std::chrono::nanoseconds delay) noexcept {
-  return detail::modify(*pwq_, item, delay);
+  return detail::modify(detail::home_of(*pwq_), item, delay);
 }
 
-bool workqueue::submit_closure(detail::item& closure) noexcept {
+namespace {
+
+bool submit_one_off(detail::pool_workqueue* q, detail::item& closure) noexcept {
   detail::state_of(closure).init(detail::item_state::pending | detail::item_state::one_shot);
-  if (pwq_->submit(closure)) return true;
+  if (q != nullptr && q->submit(closure)) return true;
   closure.entry(closure, detail::item_op::destroy);
   return false;
 }
 
-bool workqueue::flush() noexcept { return pwq_->flush(); }
-bool workqueue::drain() noexcept { return pwq_->drain(); }
-workqueue_stats workqueue::stats() const { return pwq_->stats(); }
+}  // namespace
+
+bool workqueue::submit_closure(detail::item& closure) noexcept {
+  return submit_one_off(&detail::home_of(*pwq_), closure);
+}
+
+bool workqueue::submit_closure_on(unsigned cpu, detail::item& closure) noexcept {
+  return submit_one_off(of_cpu(*pwq_, cpu), closure);
+}
+
+void workqueue::run_bound(const unsigned* cpu, void (*call)(void*, unsigned), void* context) {
+  detail::run_bound(*pwq_, cpu, call, context);
+}
+
+bool workqueue::flush() noexcept { return detail::flush(*pwq_); }
+bool workqueue::drain() noexcept { return detail::drain(*pwq_); }
+workqueue_stats workqueue::stats() const {
+  workqueue_stats sum = pwq_->stats();
+  if (pwq_->siblings() == nullptr) return sum;
+  for (detail::pool_workqueue* const member : pwq_->siblings()->all().subspan(1)) {
+    const workqueue_stats s = member->stats();
+    sum.active += s.active;
+    sum.congested = sum.congested || s.congested;
+    sum.items_started += s.items_started;
+    sum.exceptions += s.exceptions;
+    sum.rejected += s.rejected;
+  }
+  return sum;
+}
 std::string workqueue::name() const { return pwq_->name(); }
 runtime& workqueue::owner() const noexcept { return pwq_->home().owner(); }
 

@@ -177,8 +177,11 @@ TEST(wq_exhaustive, a_timer_is_fired_or_disarmed_never_both) {
       int fired = 0;
     };
     probe p;
-    wring::sched::timekeeper keeper{2};
-    sim::check(keeper.start({.name = "time"}) == 0, "it starts");
+    const wring::runtime_options defaults;
+    wring::sched::reporter report{defaults};
+    const wring::sched::place home = wring::sched::place::here();
+    wring::sched::timekeeper keeper{2, 0, report, home};
+    sim::check(keeper.start() == 0, "it starts");
     p.timer.cookie = reinterpret_cast<std::uintptr_t>(&p);
     p.timer.fire = [](base::timer& t) { ++reinterpret_cast<probe*>(t.cookie)->fired; };
     keeper.arm(p.timer, base::clock::now() + 1ms);

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 
 namespace {
 
@@ -52,6 +53,26 @@ TEST(wq_plant, a_dropped_wakeup_is_found) {
     sim::thread t{[&] { p.unpark(); }};
     p.park();
     t.join();
+  });
+}
+
+// WQ-61 over the CPUs of a queue.
+TEST(wq_plant, an_item_sent_to_another_cpu_while_it_runs_is_found) {
+  expect_found("other_cpu_ignored", [] {
+    world w{{.cpus = 2, .max_workers = 8}};
+    std::optional<wring::workqueue> q;
+    {
+      const sim::calm no_faults;
+      q.emplace(w, wring::workqueue_options{.name = "two CPUs", .per_cpu = true});
+    }
+    int inside = 0;
+    wring::work item{[&] {
+      sim::check(++inside == 1, "never twice at once");
+      sim::stall(1'000);
+      --inside;
+    }};
+    for (unsigned i = 0; i < 6; ++i) q->queue_on(i % 2, item);
+    item.flush();
   });
 }
 

@@ -23,22 +23,23 @@ constexpr unsigned operations = 52;  // of each thread
 constexpr std::uint64_t us = 1'000;
 constexpr std::uint64_t ms = 1'000 * us;
 
-enum : std::uint32_t { ordered, single, two, many, unmanaged, queue_kinds };
+enum : std::uint32_t { ordered, single, two, many, unmanaged, bound, queue_kinds };
 
 class playground {
  public:
   explicit playground(world& w) : world_{w} {
-    const sim::calm the_first_worker_of_the_second_pool_is_made;
+    const sim::calm the_first_workers_of_all_pools_are_made;
     queues_.emplace_back(w, wring::workqueue_options{.name = "ordered", .ordered = true});
     queues_.emplace_back(w, wring::workqueue_options{.name = "single", .max_active = 1});
     queues_.emplace_back(w, wring::workqueue_options{.name = "two", .max_active = 2});
     queues_.emplace_back(w, wring::workqueue_options{.name = "many"});
     queues_.emplace_back(w, wring::workqueue_options{.name = "unmanaged", .max_active = 2, .unmanaged = true});
+    queues_.emplace_back(w, wring::workqueue_options{.name = "bound", .max_active = 2, .per_cpu = true});
     for (std::uint32_t q = 0; q < queue_kinds; ++q) {
       for (int i = 0; i < 2; ++i) works_.emplace_back(queues_[q], [this, q] { callback(q); });
     }
     // A drain refuses what comes due meanwhile (WQ-46); so the delayed ones are on the other queues.
-    for (const auto q : {single, many, unmanaged}) delayed_.emplace_back(queues_[q], [this, q] { callback(q); });
+    for (const auto q : {single, many, unmanaged, bound}) delayed_.emplace_back(queues_[q], [this, q] { callback(q); });
     for (int i = 0; i < 2; ++i) modified_.emplace_back(queues_[many], [this] { callback(many); });
     for (unsigned t = 0; t < threads; ++t) punctual_.emplace_back(queues_[many]);
   }
@@ -213,14 +214,16 @@ void expect_events(const sim::report& report) {
 }
 
 TEST(wq_property, books_balance_under_usual_faults) {
-  const auto report = sim::explore({.seeds = 3000, .faults = sim::profile::usual, .step_limit = 2'000'000}, mix);
+  const auto report =
+      sim::explore({.seeds = 3000, .faults = sim::profile::usual, .step_limit = 2'000'000, .cpus = 2}, mix);
   EXPECT_SIM_OK(report);
   expect_events(report);
 }
 
 TEST(wq_property, books_balance_under_hostile_faults) {
   const auto report = sim::explore(
-      {.seeds = 1500, .first_seed = 1'000'000, .faults = sim::profile::hostile, .step_limit = 2'000'000}, mix);
+      {.seeds = 1500, .first_seed = 1'000'000, .faults = sim::profile::hostile, .step_limit = 2'000'000, .cpus = 2},
+      mix);
   EXPECT_SIM_OK(report);
   expect_events(report);
 }

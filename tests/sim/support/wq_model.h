@@ -8,6 +8,8 @@
 
 #include "support/wq_world.h"
 
+#include "base/syscall.h"
+
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -88,7 +90,8 @@ class model_queue {
 
   static unsigned slots(const workqueue_options& o) {
     if (o.ordered) return 1;
-    return o.max_active != 0 ? o.max_active : 1024;
+    const unsigned on_each_cpu = o.max_active != 0 ? o.max_active : 1024;
+    return o.per_cpu ? on_each_cpu * static_cast<unsigned>(base::syscall::affinity().size()) : on_each_cpu;
   }
 
   const unsigned most_;

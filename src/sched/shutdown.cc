@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// shutdown: the end of a runtime's work, or a report of what keeps it from ending.
+
+#include "base/parker.h"
+#include "base/thread_state.h"
+#include "sched/core.h"
+
+#include <wring/blocking.h>
+
+#include <algorithm>
+#include <map>
+
+namespace wring::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Who waits looks again after so long, twice as long each time: an end is seen soon, a long wait costs little.
+constexpr std::chrono::nanoseconds first_look = 20us;
+constexpr std::chrono::nanoseconds longest_look = 5ms;
+
+// The item that each worker was in when the shutdown began.
+using sightings = std::map<const sched::worker*, std::uint64_t>;
+
+template <class F>
+void for_each_busy(sched::pools& pools, const F& call) {
+  pools.for_each([&](sched::worker_pool& pool) {
+    for (unsigned i = 0; sched::worker* const w = pool.at(i); ++i) {
+      if (sched::source* const s = w->serving.load(base::order::acquire)) call(*w, *s);  // with the source's store
+    }
+  });
+}
+
+sightings look_around(sched::pools& pools) {
+  sightings seen;
+  for_each_busy(pools,
+                [&](sched::worker& w, sched::source&) { seen[&w] = w.items_started.load(base::order::relaxed); });
+  return seen;
+}
+
+// How long it has been in this item, at least.
+std::chrono::nanoseconds time_in_item(const sched::worker& w, const sched::source::sight& s, const sightings& before,
+                                      std::chrono::nanoseconds waited) {
+  const std::uint64_t now = base::clock::ticks();
+  if (s.began_ticks != 0 && now > s.began_ticks) {
+    return std::chrono::nanoseconds{(now - s.began_ticks) * 1'000 / base::clock::ticks_per_us()};
+  }
+  const auto then = before.find(&w);
+  const bool the_same = then != before.end() && then->second == w.items_started.load(base::order::relaxed);
+  return the_same ? waited : 0ns;
+}
+
+stuck_callback described(sched::worker& w, const sched::source& s, const sched::source::sight& seen) {
+  stuck_callback c{.worker = w.pool.name_of(w),
+                   .thread_id = w.thread_id.load(base::order::relaxed),
+                   .queue = s.name(),
+                   .callback = base::describe_code(seen.code),
+                   .description = w.description_text(),
+                   .running = {},
+                   .announced = (w.out_of_count.load(base::order::relaxed) & sched::worker::blocked) != 0,
+                   .waits_in = {}};
+  const base::thread_state state = base::look_at_thread(c.thread_id);
+  if (state.state != 'R') c.waits_in = !state.call.empty() ? state.call : state.kernel_function;
+  return c;
+}
+
+}  // namespace
+
+component* core::existing_component() {
+  const base::lock_guard lock{components_mu_};
+  return workqueues_.get();
+}
+
+shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
+  const base::instant begin = base::clock::now();
+  shutdown_report report{.complete = false, .stuck = {}, .queues = {}, .delayed = 0};
+  component* queues = existing_component();
+  if (queues != nullptr && queues->caller_is_inside()) {
+    report_.misuse("shutdown() from a callback of the same runtime would wait for itself");
+    return report;
+  }
+  const blocking_scope scope;                        // of a callback of another runtime
+  shutting_down_.store(true, base::order::seq_cst);  // before refuse(): see chained_or_reject()
+  queues = existing_component();                     // the first queue may have been made since
+  if (queues != nullptr) queues->refuse();
+
+  const sightings before = look_around(pools_);
+  base::parker nobody_unparks;
+  bool rest = queues == nullptr || queues->at_rest();
+  for (auto pause = first_look; !rest && base::clock::now() - begin < limit;
+       pause = std::min(2 * pause, longest_look)) {
+    nobody_unparks.park(std::min(base::clock::now() + pause, begin + limit));
+    rest = queues->at_rest();
+  }
+  if (rest) {
+    const base::lock_guard lock{ending_mu_};
+    end_threads();
+    report.complete = true;
+    report.delayed = time_.armed();
+  } else {
+    for_each_busy(pools_, [&](sched::worker& w, sched::source& s) {
+      sched::source::sight seen;
+      if (!s.look(w, seen)) return;
+      report.stuck.push_back(described(w, s, seen));
+      report.stuck.back().running = time_in_item(w, seen, before, base::clock::now() - begin);
+    });
+    queues->unfinished(report.queues);
+  }
+  return report;
+}
+
+}  // namespace wring::detail
+
+namespace wring {
+
+namespace {
+
+std::string in_seconds(std::chrono::nanoseconds t) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(t).count() / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
+}  // namespace
+
+std::string shutdown_report::text() const {
+  std::string all = complete ? "shut down" : "not shut down";
+  if (delayed != 0) all += "; " + std::to_string(delayed) + " delayed items will not run";
+  all += '\n';
+  for (const stuck_callback& c : stuck) {
+    all += c.worker + " (thread " + std::to_string(c.thread_id) + ") has been in a callback of '" + c.queue + "' for " +
+           in_seconds(c.running) + ": " + c.callback;
+    if (!c.description.empty()) all += " (" + c.description + ")";
+    if (!c.waits_in.empty()) {
+      all += ", waits in " + c.waits_in;
+    } else if (!c.announced) {
+      all += ", computes";
+    }
+    if (c.announced) all += ", announced as blocking";
+    all += '\n';
+  }
+  for (const std::string& q : queues) all += "queue " + q + '\n';
+  return all;
+}
+
+}  // namespace wring
