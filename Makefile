@@ -5,7 +5,7 @@ DESTDIR ?=
 SAMPLE ?= $(firstword $(wildcard /usr/lib /usr/include /etc))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-dev release run test check bench soak install clean
+.PHONY: help deps deps-dev release run test check bench soak coverage packages abi-record install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -30,11 +30,20 @@ test: deps-dev ## everything that continuous integration runs
 check: deps-dev ## format, tidy, layers, prose
 	@dev/check
 
-bench: deps-dev ## measure against a naive pool and oneTBB
-	@cmake --preset bench >/dev/null && cmake --build build/bench && bench/run
+bench: deps-dev ## measure against five other pools, keep the samples in bench/results, draw the picture
+	@cmake --preset bench >/dev/null && cmake --build build/bench && bench/run --keep
 
-soak: deps-dev ## the long forms of test: many more seeds, clang-tidy on everything
+soak: deps-dev ## the long forms of test: many more seeds, coverage, clang-tidy on everything
 	@dev/test --soak
+
+coverage: deps-dev ## which lines of the library the tests run
+	@dev/coverage
+
+packages: deps-dev ## Debian packages, into build/packages
+	@dev/test packages
+
+abi-record: deps-dev ## write down in abi/ what libwring.so offers now
+	@dev/abi-record
 
 install: release ## copy into PREFIX (default /usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)

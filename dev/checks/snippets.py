@@ -10,8 +10,9 @@ import textwrap
 from . import markdown
 from .tree import Finding, findings_in
 
-CLAIM = "code in documents equals the marked part of the file it is from; all C++ of README.md is marked"
+CLAIM = "code in documents equals the marked part of the file it is from; all C++ of README.md and docs/ is marked"
 
+_ALL_MARKED = ("README.md", "docs/")
 _FROM = re.compile(r"<!-- from: ([\w./-]+?)(?:#([\w-]+))? -->$")
 
 
@@ -27,7 +28,7 @@ def run(tree):
         for block in markdown.blocks(tree.text(name)):
             source = _FROM.match(block.before)
             if not source:
-                if name == "README.md" and block.language in ("cpp", "c++"):
+                if name.startswith(_ALL_MARKED) and block.language in ("cpp", "c++"):
                     yield Finding(name, block.line, "C++ without a line `<!-- from: file#name -->` above")
                 continue
             path, mark = source.groups()
@@ -43,5 +44,6 @@ def self_test():
     code = "// [main]\nint main() {}\n// [/main]\n"
     said = "<!-- from: a.cc#{} -->\n```cpp\nint {}() {{}}\n```\n"
     assert not findings_in(run, {"a.cc": code, "README.md": said.format("main", "main")})
+    assert len(findings_in(run, {"docs/guide/x.md": "```cpp\nint x;\n```\n", "src/y.md": "```cpp\nint y;\n```\n"})) == 1
     for bad in (said.format("main", "mian"), said.format("gone", "main"), said.format("main", "main")[24:]):
         assert len(findings_in(run, {"a.cc": code, "README.md": bad})) == 1

@@ -46,6 +46,14 @@ class Stage:
             log.seek(before)
             return log.read().decode(errors="replace")
 
+    def quietly(self, *words):
+        """As command(), for output that is data and does not belong into the log."""
+        done = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=max(self.deadline - time.monotonic(), 1))
+        if done.returncode != 0:
+            raise Failed(f"status {done.returncode} from: {' '.join(map(str, words))}: {done.stderr[-2000:]}")
+        return done.stdout
+
     def run(self, minutes):
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log.write_bytes(b"")
