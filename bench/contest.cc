@@ -10,21 +10,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <optional>
 
 namespace bench {
 
 namespace {
 
-constexpr int patience_ms = 120'000;  // a measurement takes about a second; this long means hung
+constexpr std::chrono::milliseconds patience{120'000};  // a measurement takes seconds; this long is an error
 
-// Forks, measures in the child, and receives the sample. Nothing when the child hung or died.
-std::optional<sample> measure_in_own_process(const contestant& who, const std::string& where) {
+enum class verdict { answered, hangs, broken };
+
+// Forks, measures in the child, and receives the sample, which is `found` only if it answered.
+verdict measure_in_own_process(const contestant& who, const std::string& where, sample& found) {
   int ends[2];
   if (pipe(ends) != 0) std::abort();
   std::fflush(nullptr);
@@ -33,8 +35,8 @@ std::optional<sample> measure_in_own_process(const contestant& who, const std::s
   if (child == 0) {
     close(ends[0]);
     try {
-      const sample found = who.measure();
-      const bool sent = write(ends[1], &found, sizeof found) == static_cast<ssize_t>(sizeof found);
+      const sample mine = who.measure();
+      const bool sent = write(ends[1], &mine, sizeof mine) == static_cast<ssize_t>(sizeof mine);
       std::fflush(nullptr);
       _exit(sent ? 0 : 1);  // without static destructors: what a pool does at exit is not the question
     } catch (const std::exception& error) {
@@ -44,22 +46,25 @@ std::optional<sample> measure_in_own_process(const contestant& who, const std::s
   }
   close(ends[1]);
   pollfd answer{.fd = ends[0], .events = POLLIN, .revents = 0};
-  sample found;
-  const bool in_time = poll(&answer, 1, patience_ms) == 1;
+  const bool may_hang = who.hangs_after.count() != 0;
+  const auto limit = may_hang ? who.hangs_after : patience;
+  const bool in_time = poll(&answer, 1, static_cast<int>(limit.count())) == 1;
   const bool received = in_time && read(ends[0], &found, sizeof found) == static_cast<ssize_t>(sizeof found);
   close(ends[0]);
   if (!in_time) kill(child, SIGKILL);
   int status = 0;
   waitpid(child, &status, 0);
-  if (received) return found;
+  if (received) return verdict::answered;
+  if (!in_time && may_hang) return verdict::hangs;
   if (!in_time) {
-    std::fprintf(stderr, "%s: %s HUNG for %d s\n", where.c_str(), who.name.c_str(), patience_ms / 1000);
+    std::fprintf(stderr, "%s: %s HUNG for %d s\n", where.c_str(), who.name.c_str(),
+                 static_cast<int>(limit.count() / 1000));
   } else if (WIFSIGNALED(status)) {
     std::fprintf(stderr, "%s: %s DIED: %s\n", where.c_str(), who.name.c_str(), strsignal(WTERMSIG(status)));
   } else {
     std::fprintf(stderr, "%s: %s FAILED with status %d\n", where.c_str(), who.name.c_str(), WEXITSTATUS(status));
   }
-  return std::nullopt;
+  return verdict::broken;
 }
 
 bool right(const workload& work, const std::string& who, const sample& found) {
@@ -70,17 +75,41 @@ bool right(const workload& work, const std::string& who, const sample& found) {
   return false;
 }
 
-// The contestants of a workload that were asked for, and the first of them once more.
+// The contestants of a workload that were asked for, and one of them once more.
 std::vector<contestant> lane_order(const contest_options& options, const workload& work) {
   std::vector<contestant> lanes;
   for (const contestant& each : work.contestants) {
     if (options.only_contestant.empty() || options.only_contestant == each.name) lanes.push_back(each);
   }
-  if (!options.quick && options.only_contestant.empty()) {
-    lanes.push_back(work.contestants.front());
-    lanes.back().name = again(lanes.back().name);
+  if (options.quick || !options.only_contestant.empty()) return lanes;
+  for (const contestant& each : work.contestants) {
+    if (each.hangs_after.count() != 0) continue;
+    lanes.push_back(each);
+    lanes.back().name = again(each.name);
+    break;
   }
   return lanes;
+}
+
+void show_progress(const std::string& text) {
+  if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K%s", text.c_str());
+}
+
+// Measures one lane once. False: no answer, or a wrong one.
+bool run_lane(const workload& work, const contestant& who, unsigned round, results& out) {
+  show_progress(work.name + ": round " + std::to_string(round + 1) + ", " + who.name + " ");
+  sample found;
+  const verdict answer = measure_in_own_process(who, work.name, found);
+  show_progress("");
+  if (answer == verdict::broken || (answer == verdict::answered && !right(work, who.name, found))) return false;
+  out.samples.push_back({round, who.name, answer == verdict::hangs, found});
+  return true;
+}
+
+// Who hung once is not asked again.
+bool known_to_hang(const results& of, const std::string& contestant) {
+  return std::any_of(of.samples.begin(), of.samples.end(),
+                     [&](const timed_sample& each) { return each.hangs && each.contestant == contestant; });
 }
 
 // Measures one workload. False when a contestant did not answer, or not rightly.
@@ -91,13 +120,8 @@ bool run_workload(const contest_options& options, const workload& work, results&
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       // Each round begins with another contestant, so that nobody always follows the same one.
       const contestant& who = lanes[(i + round) % lanes.size()];
-      if (isatty(STDERR_FILENO)) {
-        std::fprintf(stderr, "\r\033[K%s: round %u of %u, %s ", work.name.c_str(), round + 1, rounds, who.name.c_str());
-      }
-      const std::optional<sample> found = measure_in_own_process(who, work.name);
-      if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
-      if (!found || !right(work, who.name, *found)) return false;  // more rounds would only take longer
-      out.samples.push_back({round, who.name, *found});
+      if (known_to_hang(out, who.name)) continue;
+      if (!run_lane(work, who, round, out)) return false;  // more rounds would only take longer
     }
   }
   return true;
@@ -111,7 +135,7 @@ bool run_workload(const contest_options& options, const workload& work, results&
                "  --rounds N         of each workload, default 5\n"
                "  --json FILE        write machine and raw samples\n"
                "  --workload PART    only workloads whose name contains PART\n"
-               "  --contestant NAME  only this one (for a profiler): naive, onetbb, wring\n",
+               "  --contestant NAME  only this one (for a profiler): naive, onetbb, asio, libuv, glib, wring\n",
                question, program);
   std::exit(status);
 }
@@ -167,7 +191,7 @@ int run_contest(const contest_options& options, const std::string& name, const c
     const load_meter meter;
     const bool good = run_workload(options, work, mine);
     mine.others_cpus = meter.cpus_used_by_others();
-    print_rows(record, mine, good);
+    print_workload(record, mine, good);
     all_right = all_right && good;
   }
   if (!options.json.empty() && !write_json(record)) {

@@ -3,13 +3,14 @@
 // of its own.
 //
 // A benchmark program asks one question. It names its workloads and hands everything to run_contest(),
-// which measures A B C A' in turn, round after round (A' is the first contestant once more, so that the
-// noise of the machine is known), checks that all counted and hashed the same, prints a table, and writes
-// the raw samples as JSON if asked to. README.md has the method and the reasons.
+// which measures A B C A' in turn, round after round (A' is one of them once more, so that the noise of the
+// machine is known), checks that all counted and hashed the same, prints a table, and writes the raw samples
+// as JSON if asked to. README.md has the method and the reasons.
 // Threads: the program is single-threaded here; contestants start theirs in the forked process.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -26,8 +27,10 @@ struct sample {
 };
 
 struct contestant {
-  std::string name;  // "naive", "onetbb", "wring": the columns of the table
+  std::string name;  // "naive", "onetbb", "wring": the rows of the table
   std::function<sample()> measure;
+  // If not 0, the question is whether it answers at all: no answer for so long is one, and counts as "hangs".
+  std::chrono::milliseconds hangs_after{0};
 };
 
 struct workload {
@@ -35,7 +38,7 @@ struct workload {
   std::vector<std::string> metrics;  // "ns/item", "us start p50", ...
   std::uint64_t executed = 0;        // what every contestant has to find
   std::uint64_t hash = 0;
-  std::vector<contestant> contestants;  // the first one also runs against itself
+  std::vector<contestant> contestants;  // the first that always answers also runs against itself
 };
 
 struct contest_options {

@@ -2,7 +2,8 @@
 // fan_out: what does an item cost that another item starts?
 //
 // About a million no-ops each: two trees of task groups (16 and 2 children a node, every node waits), and a
-// chain of items that submit and do not wait. Workers do everything; the thread outside sleeps.
+// chain of items that submit and do not wait. Workers do everything; the thread outside sleeps. Pools whose
+// workers cannot wait for items of the pool have no trees.
 #include "contest.h"
 #include "pools.h"
 #include "stopwatch.h"
@@ -68,7 +69,7 @@ workload tree(unsigned levels) {
           {"ns/item", "CPU ns/item"},
           expected.executed,
           expected.hash,
-          on_every_pool([=](auto& pool) {
+          on_every_pool([=]<has_groups Pool>(Pool& pool) {
             return time_from_inside(pool, items, [&pool, levels] { grow<Fan>(pool, levels, 0); });
           })};
 }

@@ -14,7 +14,7 @@ namespace bench {
 namespace {
 
 constexpr const char* question =
-    "what does it cost to flush a queue that has nothing to do? (the naive column is one lock and unlock of a mutex)";
+    "what does it cost to flush a queue that has nothing to do? (the naive row is one lock and unlock of a mutex)";
 
 // `call()` says whether it did what it should.
 template <class Call>

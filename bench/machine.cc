@@ -8,6 +8,15 @@
 #ifdef WRING_BENCH_ONETBB
 #include <oneapi/tbb/version.h>
 #endif
+#ifdef WRING_BENCH_ASIO
+#include <asio/version.hpp>
+#endif
+#ifdef WRING_BENCH_LIBUV
+#include <uv.h>
+#endif
+#ifdef WRING_BENCH_GLIB
+#include <glib.h>
+#endif
 
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -16,6 +25,8 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bench {
 
@@ -42,6 +53,10 @@ std::string kernel_version() {
   return std::string{name.sysname} + " " + release.substr(0, second_dot);
 }
 
+[[maybe_unused]] std::string dotted(unsigned major, unsigned minor, unsigned micro) {
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(micro);
+}
+
 // CPU seconds that all processes together have used since the machine started, stolen time included.
 double busy_seconds_of_all() {
   std::ifstream file{"/proc/stat"};
@@ -65,6 +80,23 @@ double busy_seconds_of_ours() {
   return sum;
 }
 
+std::vector<std::pair<std::string, std::string>> versions() {
+  std::vector<std::pair<std::string, std::string>> all{{"wring", wring::version()}};
+#ifdef WRING_BENCH_ONETBB
+  all.emplace_back("oneTBB", TBB_VERSION_STRING);
+#endif
+#ifdef WRING_BENCH_ASIO
+  all.emplace_back("asio", dotted(ASIO_VERSION / 100'000, ASIO_VERSION / 100 % 1'000, ASIO_VERSION % 100));
+#endif
+#ifdef WRING_BENCH_LIBUV
+  all.emplace_back("libuv", uv_version_string());
+#endif
+#ifdef WRING_BENCH_GLIB
+  all.emplace_back("GLib", dotted(glib_major_version, glib_minor_version, glib_micro_version));
+#endif
+  return all;
+}
+
 }  // namespace
 
 machine describe_machine() {
@@ -78,10 +110,7 @@ machine describe_machine() {
 #else
   found.compiler = "gcc " __VERSION__;
 #endif
-  found.wring = wring::version();
-#ifdef WRING_BENCH_ONETBB
-  found.onetbb = TBB_VERSION_STRING;
-#endif
+  found.contestants = versions();
   return found;
 }
 

@@ -4,17 +4,18 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bench {
 
 struct machine {
-  std::string cpu;       // "AMD EPYC, family 25 model 17"
-  unsigned cpus;         // planned for, see planned_cpus()
-  bool virtual_machine;  // under a hypervisor
-  std::string kernel;    // "Linux 6.18"
-  std::string compiler;  // "gcc 12.2.0"
-  std::string wring;     // the library that ran
-  std::string onetbb;    // "" when the bench was built without it
+  std::string cpu;                                               // "AMD EPYC, family 25 model 17"
+  unsigned cpus;                                                 // planned for, see planned_cpus()
+  bool virtual_machine;                                          // under a hypervisor
+  std::string kernel;                                            // "Linux 6.18"
+  std::string compiler;                                          // "gcc 12.2.0"
+  std::vector<std::pair<std::string, std::string>> contestants;  // names and versions of the libraries measured
 };
 machine describe_machine();
 

@@ -2,14 +2,19 @@
 // naive_pool: the pool everybody writes first, and writes well: one mutex, one condition variable, one
 // deque of std::function. The opponent that needs no package.
 //
+// Its timers are one thread with a sorted map, which submits what is due (naive_timekeeper.h).
 // Threads: any thread may call submit(); the destructor runs what is queued, then joins.
 #pragma once
 
+#include "naive_timekeeper.h"
+
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -19,10 +24,13 @@ namespace bench {
 
 class naive_pool {
  public:
+  static constexpr unsigned default_threads(unsigned cpus) { return cpus; }
+
   explicit naive_pool(unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
   }
   ~naive_pool() {
+    timekeeper_.reset();
     {
       const std::lock_guard lock{mu_};
       closing_ = true;
@@ -57,8 +65,15 @@ class naive_pool {
 
   class group;
   class serial;
+  template <class F>
+  class timer;
 
  private:
+  naive_timekeeper& timekeeper() {
+    if (!timekeeper_) timekeeper_ = std::make_unique<naive_timekeeper>();
+    return *timekeeper_;
+  }
+
   void serve() {
     std::unique_lock lock{mu_};
     for (;;) {
@@ -78,6 +93,7 @@ class naive_pool {
   std::deque<std::function<void()>> items_;
   bool closing_ = false;
   std::vector<std::thread> threads_;
+  std::unique_ptr<naive_timekeeper> timekeeper_;  // made for the first timer
 };
 
 // Fork and join: wait() helps with the newest items, so that nesting neither deadlocks nor piles up stack.
@@ -153,6 +169,27 @@ class naive_pool::serial {
   std::mutex mu_;
   std::deque<std::function<void()>> waiting_;
   bool scheduled_ = false;
+};
+
+// Calls function(true) on the pool when it is due, or function(false) when it was cancelled before. Timers are
+// made by one thread.
+template <class F>
+class naive_pool::timer {
+ public:
+  timer(naive_pool& pool, F function)
+      : timekeeper_{pool.timekeeper()},
+        function_{std::move(function)},
+        alarm_{[this, &pool] { pool.submit([this] { function_(true); }); }} {}
+
+  void arm(std::chrono::steady_clock::time_point due) { timekeeper_.arm(alarm_, due); }
+  void cancel() {
+    if (timekeeper_.cancel(alarm_)) function_(false);
+  }
+
+ private:
+  naive_timekeeper& timekeeper_;
+  F function_;
+  naive_timekeeper::alarm alarm_;
 };
 
 }  // namespace bench

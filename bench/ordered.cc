@@ -3,13 +3,15 @@
 //
 // The hash is made of the order in which each queue ran its messages and of any two that overlapped.
 #include "contest.h"
+#include "pinned.h"
 #include "pools.h"
 #include "stopwatch.h"
 #include "tally.h"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <new>
 #include <vector>
 
 namespace bench {
@@ -54,10 +56,11 @@ sample time_posting(Pool& pool, const shape& of) {
   const std::uint64_t items = std::uint64_t{of.queues} * of.messages;
   sample result;
   {
-    std::deque<typename Pool::serial> queues;
-    for (ledger& mine : ledgers) {
-      queues.emplace_back(pool, [&mine](std::uint32_t message) { mine.enter(message); });
-    }
+    using serial = typename Pool::serial;
+    pinned<serial> queues{
+        of.queues, [&](void* storage, std::size_t i) {
+          ::new (storage) serial{pool, [mine = &ledgers[i]](std::uint32_t message) { mine->enter(message); }};
+        }};
     const std::uint64_t before = tally::total().executed;
     const stopwatch watch;
     if (of.burst) {
@@ -84,7 +87,7 @@ workload posting(const char* name, const shape& of) {
           {"ns/item", "CPU ns/item"},
           std::uint64_t{of.queues} * of.messages,
           right.hash() * of.queues,
-          on_every_pool([=](auto& pool) { return time_posting(pool, of); })};
+          on_every_pool([=]<has_serial Pool>(Pool& pool) { return time_posting(pool, of); })};
 }
 
 }  // namespace

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // pools: the contestants, all behind one face, so that a workload is written once.
 //
-// A pool has submit(callable), a `group` (run, wait) and a `serial` (post(message) to a body that runs one
-// message at a time in order). Each is made fresh for each measurement, with as many workers as CPUs.
+// A pool is made with a number of workers, fresh for each measurement, and has submit(callable). Where it has
+// something of the kind it also has
+//   group        run(callable), wait(): fork and join that may nest
+//   serial       post(message) to a body that runs one message at a time, in order
+//   item<F>      a callable in the caller's memory, and post(item)
+//   timer<F>     arm(when), cancel(); calls function(fired) either way
+// A workload says what it needs by a constraint, and pools without it do not take part.
 #pragma once
 
 #include "contest.h"
@@ -11,31 +16,77 @@
 #ifdef WRING_BENCH_ONETBB
 #include "tbb_pool.h"
 #endif
+#ifdef WRING_BENCH_ASIO
+#include "asio_pool.h"
+#endif
+#ifdef WRING_BENCH_LIBUV
+#include "uv_pool.h"
+#endif
+#ifdef WRING_BENCH_GLIB
+#include "glib_pool.h"
+#endif
 
+#include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace bench {
 
-// `measure(auto& pool)` on each of them.
+template <class Pool>
+concept has_groups = requires { typename Pool::group; };
+
+template <class Pool>
+concept has_serial = requires { typename Pool::serial; };
+
+template <class Pool>
+concept has_timers = requires { typename Pool::template timer<void (*)(bool)>; };
+
+// `measure(pool)` on a pool of `threads` workers.
+template <class Pool, class Measure>
+contestant on_pool(std::string name, unsigned threads, Measure measure) {
+  return {std::move(name), [=] {
+            Pool pool{threads};
+            return measure(pool);
+          }};
+}
+
+// `measure(auto& pool)` on each pool that it accepts; `threads.template operator()<Pool>()` says how many workers.
+template <class Measure, class Threads>
+std::vector<contestant> on_pools(Measure measure, Threads threads) {
+  std::vector<contestant> all;
+  const auto add = [&]<class Pool>(const char* name, std::type_identity<Pool>) {
+    if constexpr (std::is_invocable_v<const Measure&, Pool&>) {
+      all.push_back(on_pool<Pool>(name, threads.template operator()<Pool>(), measure));
+    }
+  };
+  add("naive", std::type_identity<naive_pool>{});
+#ifdef WRING_BENCH_ONETBB
+  add("onetbb", std::type_identity<tbb_pool>{});
+#endif
+#ifdef WRING_BENCH_ASIO
+  add("asio", std::type_identity<asio_pool>{});
+#endif
+#ifdef WRING_BENCH_LIBUV
+  add("libuv", std::type_identity<uv_pool>{});
+#endif
+#ifdef WRING_BENCH_GLIB
+  add("glib", std::type_identity<glib_pool>{});
+#endif
+  add("wring", std::type_identity<wring_pool>{});
+  return all;
+}
+
+// As many workers as CPUs: who is faster with the same means.
 template <class Measure>
 std::vector<contestant> on_every_pool(Measure measure) {
-  const unsigned threads = planned_cpus();
-  std::vector<contestant> all;
-  all.push_back({"naive", [=] {
-                   naive_pool pool{threads};
-                   return measure(pool);
-                 }});
-#ifdef WRING_BENCH_ONETBB
-  all.push_back({"onetbb", [=] {
-                   tbb_pool pool{threads};
-                   return measure(pool);
-                 }});
-#endif
-  all.push_back({"wring", [=] {
-                   wring_pool pool{threads};
-                   return measure(pool);
-                 }});
-  return all;
+  return on_pools(measure, [cpus = planned_cpus()]<class Pool> { return cpus; });
+}
+
+// As many workers as each pool has when nobody says anything: what users meet when their items block.
+template <class Measure>
+std::vector<contestant> on_default_pools(Measure measure) {
+  return on_pools(measure, [cpus = planned_cpus()]<class Pool> { return Pool::default_threads(cpus); });
 }
 
 }  // namespace bench

@@ -21,7 +21,7 @@ double median(std::vector<double> values) {
 std::vector<double> column(const results& of, const std::string& contestant, std::size_t metric) {
   std::vector<double> values;
   for (const timed_sample& each : of.samples) {
-    if (each.contestant == contestant) values.push_back(each.found.values[metric]);
+    if (each.contestant == contestant && !each.hangs) values.push_back(each.found.values[metric]);
   }
   return values;
 }
@@ -34,7 +34,8 @@ std::string show(double value) {
 
 std::string show_median(const results& of, const std::string& contestant, std::size_t metric) {
   const std::vector<double> values = column(of, contestant, metric);
-  return values.empty() ? "-" : show(median(values));
+  if (values.empty()) return metric == 0 ? "hangs" : "-";
+  return show(median(values));
 }
 
 std::string show_ratio(const results& of, const std::string& above, const std::string& below, std::size_t metric) {
@@ -46,12 +47,41 @@ std::string show_ratio(const results& of, const std::string& above, const std::s
   }
   if (ratios.empty()) return "-";
   const auto [least, greatest] = std::minmax_element(ratios.begin(), ratios.end());
-  char text[64];
-  std::snprintf(text, sizeof text, "%.2f (%.2f-%.2f)", median(ratios), *least, *greatest);
-  return text;
+  return show(median(ratios)) + " (" + show(*least) + "-" + show(*greatest) + ")";
 }
 
-constexpr const char* row_format = "%-34s %-14s %8s %8s %8s  %-18s %-18s %-18s %6s\n";
+// The contestants in the order of the first round, each second lane behind its first.
+std::vector<std::string> row_order(const results& of) {
+  std::vector<std::string> names;
+  for (const contestant& each : of.work.contestants) {
+    for (const std::string& name : {each.name, again(each.name)}) {
+      const auto is_row = [&name](const timed_sample& sample) { return sample.contestant == name; };
+      if (std::any_of(of.samples.begin(), of.samples.end(), is_row)) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+// The column beside a median: wring against this contestant, or the contestant against itself.
+std::string show_comparison(const results& of, const std::string& contestant, std::size_t metric) {
+  for (const timed_sample& each : of.samples) {
+    if (contestant == again(each.contestant)) return "A/A " + show_ratio(of, contestant, each.contestant, metric);
+  }
+  return contestant == "wring" ? "" : show_ratio(of, "wring", contestant, metric);
+}
+
+void print_table(const results& of) {
+  std::printf("%-18s", "");
+  for (const std::string& metric : of.work.metrics) std::printf(" %11s  %-20s", metric.c_str(), "wring/it");
+  std::printf("\n");
+  for (const std::string& contestant : row_order(of)) {
+    std::printf("  %-16s", contestant.c_str());
+    for (std::size_t i = 0; i < of.work.metrics.size(); ++i) {
+      std::printf(" %11s  %-20s", show_median(of, contestant, i).c_str(), show_comparison(of, contestant, i).c_str());
+    }
+    std::printf("\n");
+  }
+}
 
 // A JSON string; the texts are our own, so quotes and backslashes are all there is to escape.
 std::string quoted(const std::string& text) {
@@ -61,6 +91,16 @@ std::string quoted(const std::string& text) {
     out += c;
   }
   return out + '"';
+}
+
+// null: it hangs.
+void write_values(std::FILE* file, const timed_sample& of, std::size_t count) {
+  if (of.hangs) {
+    std::fputs("null}", file);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) std::fprintf(file, "%s%.6g", i == 0 ? "[" : ", ", of.found.values[i]);
+  std::fputs("]}", file);
 }
 
 void write_workload(std::FILE* file, const results& of) {
@@ -74,12 +114,9 @@ void write_workload(std::FILE* file, const results& of) {
   std::fputs("],\n     \"samples\": [", file);
   const char* separator = "\n";
   for (const timed_sample& each : of.samples) {
-    std::fprintf(file, "%s      {\"round\": %u, \"contestant\": %s, \"values\": [", separator, each.round,
+    std::fprintf(file, "%s      {\"round\": %u, \"contestant\": %s, \"values\": ", separator, each.round,
                  quoted(each.contestant).c_str());
-    for (std::size_t i = 0; i < of.work.metrics.size(); ++i) {
-      std::fprintf(file, "%s%.6g", i == 0 ? "" : ", ", each.found.values[i]);
-    }
-    std::fputs("]}", file);
+    write_values(file, each, of.work.metrics.size());
     separator = ",\n";
   }
   std::fputs("\n     ]}", file);
@@ -92,27 +129,23 @@ std::string again(const std::string& contestant) { return contestant + " again";
 void print_heading(const contest_record& record) {
   const machine& m = record.machine;
   std::printf("%s: %s\n", record.bench.c_str(), record.question);
-  std::printf("  %s, %u CPUs%s, %s, %s, wring %s, %s%s\n", m.cpu.c_str(), m.cpus, m.virtual_machine ? " (virtual)" : "",
-              m.kernel.c_str(), m.compiler.c_str(), m.wring.c_str(),
-              m.onetbb.empty() ? "built without oneTBB" : "oneTBB ", m.onetbb.c_str());
-  if (record.options.quick) return;
-  std::printf(row_format, "workload", "median of", "naive", "onetbb", "wring", "wring/naive", "wring/onetbb",
-              "naive/naive", "others");
+  std::printf("  %s, %u CPUs%s, %s, %s", m.cpu.c_str(), m.cpus, m.virtual_machine ? " (virtual)" : "", m.kernel.c_str(),
+              m.compiler.c_str());
+  for (const auto& [name, version] : m.contestants) std::printf(", %s %s", name.c_str(), version.c_str());
+  std::printf("\n");
 }
 
-void print_rows(const contest_record& record, const results& of, bool good) {
+void print_workload(const contest_record& record, const results& of, bool good) {
+  std::printf("%s: ", of.work.name.c_str());
   if (!good) {
-    std::printf("%-34s FAILED, see above\n", of.work.name.c_str());
-  } else if (record.options.quick) {
-    std::printf("%-34s executed %" PRIu64 ", hash %016" PRIx64 ": ok\n", of.work.name.c_str(), of.work.executed,
-                of.work.hash);
+    std::printf("FAILED, see above\n");
   } else {
-    for (std::size_t i = 0; i < of.work.metrics.size(); ++i) {
-      std::printf(row_format, i == 0 ? of.work.name.c_str() : "", of.work.metrics[i].c_str(),
-                  show_median(of, "naive", i).c_str(), show_median(of, "onetbb", i).c_str(),
-                  show_median(of, "wring", i).c_str(), show_ratio(of, "wring", "naive", i).c_str(),
-                  show_ratio(of, "wring", "onetbb", i).c_str(), show_ratio(of, again("naive"), "naive", i).c_str(),
-                  i == 0 ? show(of.others_cpus).c_str() : "");
+    std::printf("executed %" PRIu64 ", hash %016" PRIx64, of.work.executed, of.work.hash);
+    if (record.options.quick) {
+      std::printf(": ok\n");
+    } else {
+      std::printf(", others %s\n", show(of.others_cpus).c_str());
+      print_table(of);
     }
   }
   std::fflush(stdout);
@@ -127,11 +160,16 @@ bool write_json(const contest_record& record) {
                quoted(record.question).c_str());
   std::fprintf(file.get(),
                " \"machine\": {\"cpu\": %s, \"cpus\": %u, \"virtual\": %s, \"kernel\": %s, \"compiler\": %s},\n"
-               " \"wring\": %s, \"onetbb\": %s, \"rounds\": %u, \"quick\": %s,\n \"workloads\": [",
+               " \"rounds\": %u, \"quick\": %s,\n \"versions\": {",
                quoted(m.cpu).c_str(), m.cpus, m.virtual_machine ? "true" : "false", quoted(m.kernel).c_str(),
-               quoted(m.compiler).c_str(), quoted(m.wring).c_str(), quoted(m.onetbb).c_str(), record.options.rounds,
-               record.options.quick ? "true" : "false");
-  const char* separator = "\n";
+               quoted(m.compiler).c_str(), record.options.rounds, record.options.quick ? "true" : "false");
+  const char* separator = "";
+  for (const auto& [name, version] : m.contestants) {
+    std::fprintf(file.get(), "%s%s: %s", separator, quoted(name).c_str(), quoted(version).c_str());
+    separator = ", ";
+  }
+  std::fputs("},\n \"workloads\": [", file.get());
+  separator = "\n";
   for (const results& each : record.workloads) {
     std::fputs(separator, file.get());
     write_workload(file.get(), each);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // report: the table people read and the JSON file that keeps every raw sample.
 //
-// A ratio is wring divided by an opponent within one round, so that a slow minute hits both; shown are the
-// median over the rounds and, in brackets, the least and the greatest. Below 1 means wring is faster.
+// Each workload has a row for each contestant and two columns for each metric: the median, and "wring/it", wring
+// divided by that contestant within one round, so that a slow minute hits both. Shown are the median over the
+// rounds and, in brackets, the least and the greatest. Below 1 means wring needs less. The row of the
+// contestant that ran twice has it divided by itself there (A/A): the noise.
 #pragma once
 
 #include "contest.h"
@@ -16,6 +18,7 @@ namespace bench {
 struct timed_sample {
   unsigned round;
   std::string contestant;
+  bool hangs;  // no answer within the contestant's bound; `found` is empty
   sample found;
 };
 
@@ -38,7 +41,7 @@ std::string again(const std::string& contestant);
 
 void print_heading(const contest_record& record);
 // `good`: all contestants answered and agreed.
-void print_rows(const contest_record& record, const results& of, bool good);
+void print_workload(const contest_record& record, const results& of, bool good);
 
 // To options.json. False when that file cannot be written.
 bool write_json(const contest_record& record);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// stopwatch: wall time and CPU time of the whole process since it was made.
+// stopwatch: wall time and CPU time of the whole process since it was made, and the clocks behind it.
 #pragma once
 
 #include "tally.h"
@@ -17,6 +17,9 @@ inline double cpu_ns(clockid_t whose) noexcept {
   return 1e9 * static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec);
 }
 
+// The clock that std::chrono::steady_clock reads too.
+inline double now_ns() noexcept { return cpu_ns(CLOCK_MONOTONIC); }
+
 class stopwatch {
  public:
   [[nodiscard]] double wall_ns() const noexcept {
@@ -32,8 +35,7 @@ class stopwatch {
 // Runs enough items that the pool's threads exist and have been scheduled before anything is timed, and
 // lets them become idle again.
 template <class Pool>
-void warm_up(Pool& pool) {
-  constexpr std::uint64_t items = 10'000;
+void warm_up(Pool& pool, std::uint64_t items = 10'000) {
   const std::uint64_t already = tally::total().executed;
   for (std::uint64_t i = 0; i < items; ++i) pool.submit([i] { tally::hit(i); });
   tally::await(already + items);

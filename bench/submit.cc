@@ -5,12 +5,12 @@
 // The clock runs from the first submit to the last run, so a pool cannot win by running late.
 #include "contest.h"
 #include "pools.h"
+#include "prepared_items.h"
 #include "stopwatch.h"
 #include "tally.h"
 
 #include <cstdint>
 #include <latch>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,50 +42,6 @@ sample time_production(unsigned producers, std::uint64_t items, Produce produce)
   const auto count = static_cast<double>(items);
   return {found.executed, found.hash, {watch.wall_ns() / count, watch.process_cpu_ns() / count}};
 }
-
-// Items that exist before the clock starts. The opponents have no such form; the nearest is a function
-// object that holds nothing but a pointer to the caller's item.
-template <class Pool>
-class prepared_items {
- public:
-  prepared_items(Pool& pool, std::uint64_t count) : pool_{pool}, values_(count) {
-    for (std::uint64_t i = 0; i < count; ++i) values_[i] = i;
-  }
-  void post(std::uint64_t index) {
-    pool_.submit([item = &values_[index]] { tally::hit(*item); });
-  }
-
- private:
-  Pool& pool_;
-  std::vector<std::uint64_t> values_;
-};
-
-template <>
-class prepared_items<wring_pool> {
- public:
-  prepared_items(wring_pool& pool, std::uint64_t count)
-      : queue_{pool.queue()}, count_{count}, items_{std::allocator<item>{}.allocate(count)} {
-    for (std::uint64_t i = 0; i < count; ++i) std::construct_at(&items_[i], i);
-  }
-  ~prepared_items() {
-    std::destroy_n(items_, count_);
-    std::allocator<item>{}.deallocate(items_, count_);
-  }
-  prepared_items(const prepared_items&) = delete;
-  prepared_items& operator=(const prepared_items&) = delete;
-
-  void post(std::uint64_t index) { queue_.queue(items_[index].work); }
-
- private:
-  struct alignas(64) item {
-    explicit item(std::uint64_t value) : work{[value] { tally::hit(value); }} {}
-    wring::work work;
-  };
-
-  wring::workqueue& queue_;
-  std::uint64_t count_;
-  item* items_;
-};
 
 workload closures(unsigned producers, std::uint64_t items) {
   const tally expected = tally::of_range(0, items);

@@ -3,12 +3,14 @@
 //
 // Each item hits once with a value of its own. The hash is a sum of mixed values, so it does not depend on
 // who ran what and when, but an item that was lost, run twice or optimised away changes it or the count.
-// Threads: hit() is for any of up to 1,024 threads; total() and await() for any.
+// Threads: hit() is for any of up to 4,096 threads in the life of a process; all else for any.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <thread>
@@ -33,12 +35,15 @@ struct tally {
 
   static tally total() noexcept {
     tally sum;
-    for (const tally_slot& each : slots) {
-      sum.executed += each.executed.load(std::memory_order_acquire);
-      sum.hash += each.hash.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < threads(); ++i) {
+      sum.executed += slots[i].executed.load(std::memory_order_acquire);
+      sum.hash += slots[i].hash.load(std::memory_order_relaxed);
     }
     return sum;
   }
+
+  // How many threads have hit so far.
+  static std::size_t threads() noexcept { return std::min(slots_taken.load(std::memory_order_relaxed), slots.size()); }
 
   // Waits until `executed` items have hit. Looks now and then instead of being told, because being told
   // would cost each item a shared counter; an answer some 70 us late is nothing to 50 ms of measurement.
@@ -75,7 +80,7 @@ struct tally {
     return *mine_;
   }
 
-  static inline std::array<tally_slot, 1024> slots;
+  static inline std::array<tally_slot, 4096> slots;
   static inline std::atomic<std::size_t> slots_taken{0};
   static inline constinit thread_local tally_slot* mine_ = nullptr;
 };

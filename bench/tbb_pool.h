@@ -19,6 +19,8 @@ namespace bench {
 
 class tbb_pool {
  public:
+  static constexpr unsigned default_threads(unsigned cpus) { return cpus; }
+
   explicit tbb_pool(unsigned threads)
       : allowed_{tbb::global_control::max_allowed_parallelism, threads + 1},
         arena_{static_cast<int>(threads), /*reserved_for_masters=*/0} {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // wake_up: how soon does an item start on an idle pool, and what does being ready cost?
 //
-// One item at a time, every 50 us and every 1 ms; the next is submitted only after the last has run.
+// One item at a time, every 50 us and every 1 ms; the next is submitted only after the last has run. And there and
+// back: a thread submits an item and sleeps until the item wakes it.
 #include "contest.h"
+#include "percentile.h"
 #include "pools.h"
 #include "stopwatch.h"
 #include "tally.h"
 
-#include <algorithm>
+#include <semaphore.h>
+
 #include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <string>
@@ -22,14 +23,6 @@ namespace {
 
 constexpr const char* question =
     "how soon does an item start on an idle pool, and what does keeping that readiness cost in CPU time?";
-
-double now_ns() noexcept { return cpu_ns(CLOCK_MONOTONIC); }
-
-double percentile(std::vector<double>& values, double part) {
-  const auto index = static_cast<std::size_t>(part * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(index), values.end());
-  return values[index];
-}
 
 // Submits one item every `gap_ns`. The submitter spins for the gap and so keeps its own CPU awake; what is
 // measured is the worker's way. CPU time is that of all threads but the submitter, plus its submit calls.
@@ -72,6 +65,41 @@ sample time_single_items(Pool& pool, std::uint64_t items, double gap_ns) {
            percentile(call, 0.5) / 1e3}};
 }
 
+// Submits an item and sleeps until it has run, again and again.
+template <class Pool>
+sample time_round_trips(Pool& pool, std::uint64_t items) {
+  warm_up(pool);
+  const tally before = tally::total();
+  std::vector<double> trip(items);
+  sem_t ran;
+  sem_init(&ran, 0, 0);  // sleeps at once; std::binary_semaphore would spin first
+  const stopwatch watch;
+  for (std::uint64_t i = 0; i < items; ++i) {
+    const double submitted = now_ns();
+    pool.submit([i, &ran] {
+      tally::hit(i);
+      sem_post(&ran);
+    });
+    while (sem_wait(&ran) != 0) {
+    }
+    trip[i] = now_ns() - submitted;
+  }
+  const double cpu = watch.process_cpu_ns();
+  const tally found = tally::total() - before;
+  return {found.executed,
+          found.hash,
+          {percentile(trip, 0.5) / 1e3, percentile(trip, 0.99) / 1e3, cpu / 1e3 / static_cast<double>(items)}};
+}
+
+workload round_trips(std::uint64_t items) {
+  const tally expected = tally::of_range(0, items);
+  return {"round trip, the submitter sleeps",
+          {"us p50", "us p99", "us CPU/item"},
+          expected.executed,
+          expected.hash,
+          on_every_pool([=](auto& pool) { return time_round_trips(pool, items); })};
+}
+
 workload single_items(const std::string& name, std::uint64_t items, double gap_ns) {
   const tally expected = tally::of_range(0, items);
   return {name,
@@ -89,5 +117,6 @@ int main(int argc, char** argv) {
   const auto options = bench::parse_arguments(argc, argv, bench::question);
   return bench::run_contest(options, "wake_up", bench::question,
                             {bench::single_items("one item every 50 us", options.quick ? 20 : 10'000, 50e3),
-                             bench::single_items("one item every 1 ms", options.quick ? 5 : 1'000, 1e6)});
+                             bench::single_items("one item every 1 ms", options.quick ? 5 : 1'000, 1e6),
+                             bench::round_trips(options.quick ? 20 : 10'000)});
 }

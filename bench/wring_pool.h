@@ -4,17 +4,18 @@
 
 #include <wring/wring.h>
 
-#include <cstddef>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <new>
 #include <utility>
 
 namespace bench {
 
 class wring_pool {
  public:
+  static constexpr unsigned default_threads(unsigned cpus) { return cpus; }
+
   explicit wring_pool(unsigned threads) {
     wring::runtime::configure_default({.cpus = threads});
     queue_ = std::make_unique<wring::workqueue>(wring::workqueue_options{.name = "bench"});
@@ -26,6 +27,43 @@ class wring_pool {
   }
 
   [[nodiscard]] wring::workqueue& queue() noexcept { return *queue_; }
+
+  // From now on at most so many items at once, whoever blocks. Nothing has been submitted yet.
+  void limit(unsigned items) {
+    queue_ = std::make_unique<wring::workqueue>(wring::workqueue_options{.name = "bench", .max_active = items});
+  }
+
+  // What the caller owns; in a cache line of its own.
+  template <class F>
+  struct alignas(64) item {
+    explicit item(F f) : work{std::move(f)} {}
+    wring::work work;
+  };
+
+  template <class F>
+  void post(item<F>& it) {
+    queue_->queue(it.work);
+  }
+
+  // Calls function(true) on the pool when it is due, or function(false) when it was cancelled before.
+  template <class F>
+  class timer {
+   public:
+    timer(wring_pool& pool, F function)
+        : queue_{pool.queue()}, function_{std::move(function)}, work_{[this] { function_(true); }} {}
+
+    void arm(std::chrono::steady_clock::time_point due) {
+      queue_.queue_delayed(work_, due - std::chrono::steady_clock::now());
+    }
+    void cancel() {
+      if (work_.cancel()) function_(false);
+    }
+
+   private:
+    wring::workqueue& queue_;
+    F function_;
+    wring::delayed_work work_;
+  };
 
   class group : public wring::task_group {
    public:
