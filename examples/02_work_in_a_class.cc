@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // 02_work_in_a_class: an object that does something again and again until it is destroyed.
 //
-// The item is a member, declared last. It queues itself again from its own callback, which is always allowed.
-// Its destructor cancels it and waits for a running callback, so the callback never sees a dead object, and
-// ~heartbeat() needs no code.
+// The item is a member, declared last. Its callback queues it again, which is always allowed. Its destructor cancels
+// it and waits for a running callback, so that never sees a dead object, and ~heartbeat() needs no code.
 #include <wring/wring.h>
 
 #include <atomic>
@@ -45,7 +44,6 @@ int main() {
   using namespace std::chrono_literals;
   wring::workqueue queue{{.name = "heartbeats"}};
   std::atomic<int> beats{0};
-
   const auto start = std::chrono::steady_clock::now();
   {
     heartbeat heart{queue, 2ms, beats};
