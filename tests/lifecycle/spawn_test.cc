@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace wring {
 namespace {
@@ -164,9 +165,11 @@ TEST(spawn, a_process_started_while_the_worker_takes_signals_can_be_terminated) 
 
 // What docs/reference/blocking.md warns of: a worker takes no signals, and its children begin as it is.
 TEST(spawn, a_process_started_without_care_begins_with_the_workers_signal_mask) {
-  for (const way start_it : {by_vfork, by_system, by_popen}) {
-    EXPECT_EQ(in_callback([&] { return start_it(terminate_yourself); }), 7);
-  }
+  std::vector<way> without_care{by_system, by_popen};
+#ifndef __SANITIZE_THREAD__  // which makes a fork of a vfork; the child then has the program's mask
+  without_care.push_back(by_vfork);
+#endif
+  for (const way start_it : without_care) EXPECT_EQ(in_callback([&] { return start_it(terminate_yourself); }), 7);
 }
 
 // Method: the mask is read after the scope, on the worker that had it.

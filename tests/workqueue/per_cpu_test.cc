@@ -344,6 +344,36 @@ TEST(per_cpu, options_that_exclude_each_other_are_refused) {
   EXPECT_TRUE(wring::workqueue::create(odd, {}).has_value()) << "who does not ask does not care";
 }
 
+// The plan follows the affinity mask on request; what an option says stays. Method: a child process.
+TEST(per_cpu, replan_follows_the_affinity_mask) {
+  const std::vector<unsigned> all = own_cpus();
+  if (all.size() < 2) GTEST_SKIP() << "needs two CPUs";
+  EXPECT_EQ(in_forked_child([&](wring::test::claims& c) {
+              ::unsetenv("WRING_CPUS");
+              wring::runtime rt;
+              wring::runtime fixed{{.cpus = 3}};
+              const unsigned before = rt.stats().cpus;
+              cpu_set_t one;
+              CPU_ZERO(&one);
+              CPU_SET(all.front(), &one);
+              ::sched_setaffinity(0, sizeof one, &one);
+              c.check(rt.stats().cpus == before, "nothing happens by itself");
+              c.check(rt.replan() == 1 && rt.stats().cpus == 1 && rt.stats().pools.front().target == 1,
+                      "one CPU is left");
+              c.check(fixed.replan() == 3, "an option stays");
+              cpu_set_t every;
+              CPU_ZERO(&every);
+              for (const unsigned cpu : all) CPU_SET(cpu, &every);
+              ::sched_setaffinity(0, sizeof every, &every);
+              c.check(rt.replan() == before, "all are back");
+              ::setenv("WRING_CPUS", "7", 1);
+              c.check(rt.replan() == 7, "WRING_CPUS is above all");
+            }),
+            0);
+}
+
+// The last test: it makes the default runtime, which stays, and the thread sanitizer allows no threads in a child that
+// was forked beside other threads.
 // WQ-47, WQ-48: the system queue, and what runs at once unless the caller must not be held up.
 TEST(per_cpu, the_system_queue_is_there_for_everybody) {
   std::atomic<int> ran{0};
@@ -375,34 +405,6 @@ TEST(per_cpu, the_system_queue_is_there_for_everybody) {
   wring::system_queue().flush();
   EXPECT_NE(ran_on.load(), self);
   EXPECT_EQ(ran.load(), 4);
-}
-
-// The plan follows the affinity mask on request; what an option says stays. Method: a child process.
-TEST(per_cpu, replan_follows_the_affinity_mask) {
-  const std::vector<unsigned> all = own_cpus();
-  if (all.size() < 2) GTEST_SKIP() << "needs two CPUs";
-  EXPECT_EQ(in_forked_child([&](wring::test::claims& c) {
-              ::unsetenv("WRING_CPUS");
-              wring::runtime rt;
-              wring::runtime fixed{{.cpus = 3}};
-              const unsigned before = rt.stats().cpus;
-              cpu_set_t one;
-              CPU_ZERO(&one);
-              CPU_SET(all.front(), &one);
-              ::sched_setaffinity(0, sizeof one, &one);
-              c.check(rt.stats().cpus == before, "nothing happens by itself");
-              c.check(rt.replan() == 1 && rt.stats().cpus == 1 && rt.stats().pools.front().target == 1,
-                      "one CPU is left");
-              c.check(fixed.replan() == 3, "an option stays");
-              cpu_set_t every;
-              CPU_ZERO(&every);
-              for (const unsigned cpu : all) CPU_SET(cpu, &every);
-              ::sched_setaffinity(0, sizeof every, &every);
-              c.check(rt.replan() == before, "all are back");
-              ::setenv("WRING_CPUS", "7", 1);
-              c.check(rt.replan() == 7, "WRING_CPUS is above all");
-            }),
-            0);
 }
 
 }  // namespace
