@@ -59,6 +59,14 @@ namespace {
 bool claim(detail::item& it) noexcept {
   using namespace detail::item_state;
   const auto state = detail::state_of(it);
+  // An item that nobody has used yet: nothing of another process can be in it, and in a forked child it must not pay
+  // for looking. acq_rel, as below.
+  std::uint64_t unused = 0;
+  if (state.load(base::order::relaxed) == 0 &&
+      state.compare_exchange_strong(unused, detail::forks_now() | pending, base::order::acq_rel,
+                                    base::order::relaxed)) {
+    return true;
+  }
   for (;;) {
     // acq_rel: what the caller did before is visible to the run that takes this `pending`, also if it was set
     // already (WQ-64); pairs with the clearing in pool_workqueue::run().
