@@ -41,7 +41,8 @@ int worker_pool::start() {
   }
   if (begin_creation()) return create();
   const base::lock_guard lock{idle_mu_};
-  return alive_ != 0 ? 0 : -EAGAIN;  // refused a moment ago, or the pool ends
+  if (alive_ != 0) return 0;
+  return stopping_ ? -ECANCELED : -EAGAIN;  // the pool ends; or refused a moment ago
 }
 
 // A worker without a thread; null if there is none, or memory is short. Only the manager comes here, so nobody

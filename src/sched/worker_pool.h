@@ -59,7 +59,7 @@ class worker_pool {
   // In a forked child: as just made. What the parent's workers had is lost.
   void renew_in_child();
 
-  // Creates the first worker if there is none (WQ-103). 0 or -errno.
+  // Creates the first worker if there is none (WQ-103). 0 or -errno; -ECANCELED once the pool ends.
   int start();
   // All workers end; nothing may be offered any more.
   void stop();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -45,7 +46,9 @@ unsigned share_of(unsigned max_active, std::size_t node_cpus, std::size_t all_cp
 }
 
 void start(sched::worker_pool& pool) {
-  if (const int e = pool.start(); e != 0) {
+  const int e = pool.start();
+  if (e == -ECANCELED) refuse_after_shutdown();
+  if (e != 0) {
     throw std::system_error{std::error_code{-e, std::generic_category()},
                             "wring: the first worker of pool " + pool.name() + " could not be created"};
   }
