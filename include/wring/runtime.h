@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,16 @@ class core;
 // Receives one line of text without a newline. May be called from any thread, also from several at
 // once; must not call back into wring.
 using report_handler = void (*)(const char* text, void* context);
+
+// How callbacks that block without a word are found. Each kind also has what comes before it in this list, and the
+// stall floor, which `announced` has not.
+enum class detection : std::uint8_t {
+  automatic,  // the last of the following that works here, as a test at the first need finds out
+  announced,  // only what is said: blocking_scope, and the waits of wring
+  cpu_clock,  // a worker whose CPU time stands still; late, and mistaken where threads wait for a CPU
+  stat,       // the state of the thread in /proc; a microsecond a look
+  perf,       // stat, and context switches read from memory where blocking has been seen; no system call
+};
 
 struct runtime_options {
   // CPUs to plan for; 0 means as many as the affinity mask has, or as the quota of the process's cgroups is
@@ -48,8 +59,17 @@ struct runtime_options {
   // How long to wait before trying again after the system refused a thread (WQ-103).
   std::chrono::milliseconds creation_retry{1'000};
   // If work is pending and no item started or finished for this long, a worker that is stuck in its item
-  // leaves the count, so that one more worker starts. 0 turns the floor off.
+  // leaves the count, so that one more worker starts. 0 turns the floor off, as detection::announced does.
   std::chrono::milliseconds stall_floor{100};
+  // How blocked callbacks are found; the environment variable WRING_DETECT ("announced", "cpu_clock", "stat", "perf")
+  // overrides it. What does not work here is replaced by the next lower kind; runtime::stats() says why.
+  detection detect = detection::automatic;
+  // A callback that has used so much CPU time without blocking while others wait leaves the count until it ends
+  // (WQ-79). 0 turns that off.
+  std::chrono::microseconds cpu_intensive_threshold{10'000};
+  // Of such a callback, the how manieth time is warned about, and from then on each time its number doubles; at most
+  // 128 different callbacks (WQ-80). 0: never.
+  unsigned cpu_intensive_warning_threshold = 4;
   // Where warnings go; default: one line to stderr with the prefix "wring: ", at most 10 a second.
   report_handler on_warning = nullptr;
   // Where misuse goes that would otherwise hang or corrupt (flush of the own queue from its callback);

@@ -30,7 +30,7 @@ struct pool_stats {
   unsigned workers;        // threads alive
   unsigned idle;           // parked
   unsigned running;        // inside an item and not blocked
-  unsigned cpu_intensive;  // of these, out of the count because their queue is cpu_intensive (WQ-26)
+  unsigned cpu_intensive;  // of these, out of the count because of the CPU time they use (WQ-26, WQ-79)
   unsigned blocked;        // inside an item and blocked, out of the count
   unsigned workers_max;    // most threads alive at once
   unsigned blocked_max;    // most workers out of the count at once
@@ -41,11 +41,16 @@ struct pool_stats {
   std::uint64_t creation_failures;        // refused thread creations, each retried (WQ-103)
   std::uint64_t limit_reached;            // wake-ups not possible because `max_workers` existed
   std::uint64_t stalls;                   // workers taken out of the count by the 100 ms floor
+  std::uint64_t blocks_seen;              // workers taken out of the count because they were seen to wait
+  std::uint64_t cpu_intensive_seen;       // workers taken out of the count for their use of CPU time (WQ-79)
+  std::uint64_t looks;                    // looks at a worker's state
   std::chrono::nanoseconds blocked_time;  // sum over workers of announced blocking
 };
 
 struct runtime_stats {
   unsigned cpus;                  // CPUs planned for
+  std::string detection;          // how blocked callbacks are found: "perf", "stat", "cpu_clock", "announced"
+  std::string detection_why;      // why so: what was asked for, and what does not work here
   std::uint64_t warnings;         // warnings reported so far
   std::vector<pool_stats> pools;  // managed, unmanaged, both of high priority, then those of CPUs and nodes in use
   std::vector<worker_stats> workers;

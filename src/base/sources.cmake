@@ -5,6 +5,7 @@ set(WRING_BASE_SOURCES
     base/check.cc
     base/cgroup.cc
     base/cpus.cc
+    base/thread_watch.cc
     base/timer_wheel.cc
     base/topology.cc)
 set(WRING_BASE_SHELL_SOURCES
@@ -13,4 +14,5 @@ set(WRING_BASE_SHELL_SOURCES
     base/sync_real.cc
     base/syscall_real.cc
     base/thread_state_real.cc
+    base/thread_watch_real.cc
     base/topology_real.cc)

@@ -13,7 +13,7 @@ blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
   worker_ = w;
   since_ns_ = base::clock::now().ns;
   // The caller is inside an item, so it serves something, and that stays.
-  w->serving.load(base::order::relaxed)->leave_count(*w, nullptr);
+  w->serving.load(base::order::relaxed)->leave_count(*w, sched::worker::blocked, nullptr);
 }
 
 blocking_scope::~blocking_scope() {
@@ -22,7 +22,7 @@ blocking_scope::~blocking_scope() {
   if (w == nullptr || w->blocking_depth == 0) return;
   --w->blocking_depth;
   if (worker_ == nullptr) return;
-  w->serving.load(base::order::relaxed)->join_count(*w);
+  w->serving.load(base::order::relaxed)->join_count(*w, sched::worker::waits, true);
   // One writer: the worker itself.
   w->blocked_ns.store(w->blocked_ns.load(base::order::relaxed) + (base::clock::now().ns - since_ns_),
                       base::order::relaxed);

@@ -113,6 +113,8 @@ class core {
   base::block_cache blocks_;
   base::shared_front outside_blocks_{blocks_};
   sched::timekeeper time_;
+  mutable sched::detector detect_;
+  sched::cpu_hogs hogs_;
   sched::pools pools_;
   base::atomic<unsigned> cpus_;  // planned for
   mutable base::mutex plan_mu_{base::rank::leaf};

@@ -88,6 +88,7 @@ void core::unlock_after_fork() noexcept {
 
 void core::renew_in_child() noexcept {
   report_.renew_in_child();
+  detect_.renew_in_child();
   ending_mu_.renew_in_child();  // another thread may have held it for long
   blocks_.forget_lost_blocks();
   time_.renew_in_child();

@@ -68,6 +68,9 @@ pool_stats worker_pool::stats() const {
   s.creation_failures = refused_.load(base::order::relaxed);
   s.limit_reached = limit_reached_.load(base::order::relaxed);
   s.stalls = stalls_.load(base::order::relaxed);
+  s.blocks_seen = blocks_seen_.load(base::order::relaxed);
+  s.cpu_intensive_seen = cpu_intensive_seen_.load(base::order::relaxed);
+  s.looks = looks_.load(base::order::relaxed);
   s.disassociated = disassociated_.load(base::order::relaxed);
   s.priority_refused = priority_refused_.load(base::order::relaxed);
   return s;

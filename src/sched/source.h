@@ -22,13 +22,14 @@ class source {
   // again before running one if another worker may help.
   virtual void serve(worker& w) = 0;
 
-  // The worker, which is inside an item of this source, leaves the pool's count: it blocks (`seq` null,
-  // called by the worker itself), or it has been in its item number `*seq` for too long (called by the
-  // timekeeper). What it holds and has not started is offered to others. False: nothing changed, because it
-  // was out of the count already or has gone on.
-  virtual bool leave_count(worker& w, const std::uint64_t* seq) = 0;
-  // The worker goes on; it counts again, unless its item never does.
-  virtual void join_count(worker& w) = 0;
+  // The worker, which is inside an item of this source, leaves the pool's count, for a reason out of
+  // worker::uncounted: it says so itself (`seq` null), or another thread has found so while it was in its item number
+  // `*seq`. What it holds and has not started is offered to others. False: nothing changed, because it was out of the
+  // count already or has gone on.
+  virtual bool leave_count(worker& w, std::uint8_t why, const std::uint64_t* seq) = 0;
+  // These reasons are gone; the worker counts again if no other is left. By the worker itself, or by another thread;
+  // then nothing happens if the worker does not serve this source any more.
+  virtual void join_count(worker& w, std::uint8_t reasons, bool self) = 0;
   // The worker has been in its item number `seq` for a while: others may start what it holds and has not
   // started. True if there was something.
   virtual bool relieve(worker& w, std::uint64_t seq) = 0;

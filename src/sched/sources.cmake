@@ -3,9 +3,12 @@
 set(WRING_SCHED_SOURCES
     sched/blocking.cc
     sched/core.cc
+    sched/cpu_hogs.cc
+    sched/detector.cc
     sched/fork.cc
     sched/place.cc
     sched/pools.cc
+    sched/recount.cc
     sched/reporter.cc
     sched/runtime.cc
     sched/shutdown.cc

@@ -184,6 +184,7 @@ void worker_pool::retire_due(base::timer& t) {
   if (next != base::instant{}) pool.services_.time.arm(t, next);
   while (worker* const w = gone.pop_front()) {
     pool.retired_.fetch_add(1, base::order::relaxed);
+    pool.unwatch_switches(*w);
     w->parker.unpark();
   }
 }

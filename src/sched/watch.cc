@@ -17,6 +17,9 @@ namespace {
 constexpr std::uint64_t interval_min_ns = 50'000;
 // While a CPU is free, work behind a stuck leader should not wait long; a look costs about a microsecond.
 constexpr std::uint64_t interval_max_ns = 1'000'000;
+// While all CPUs are busy and nothing waits. What is published then waits so long at most for the look that finds out
+// which of the busy ones wait.
+constexpr std::uint64_t busy_interval_max_ns = 4'000'000;
 constexpr std::uint64_t floor_looks = 4;  // looks per stall floor while all CPUs are busy
 }  // namespace
 
@@ -44,6 +47,8 @@ base::instant worker_pool::look(base::instant now) noexcept {
 
   const sight seen = look_at_workers(now);
   if (seen.moving) progress_since_ = now;
+  const bool looked_for = pressed() && services_.detect.kind() != detection::announced;
+  const bool found = looked_for && recount(now);
   keep_floor(now);
 
   if (!seen.moving && !more()) {
@@ -54,15 +59,17 @@ base::instant worker_pool::look(base::instant now) noexcept {
     const sight again = look_at_workers(now);
     if (!again.moving && !again.relieved && !more()) {
       look_interval_ns_ = 0;
+      forget_expected();
       return base::never;
     }
     watched_.exchange(1, base::order::seq_cst);
   }
   const auto floor = std::chrono::nanoseconds{services_.options.stall_floor}.count();
-  const std::uint64_t most = word_.load().awake < target() || floor == 0
-                                 ? interval_max_ns
-                                 : std::max(interval_max_ns, static_cast<std::uint64_t>(floor) / floor_looks);
-  look_interval_ns_ = seen.relieved ? interval_min_ns : std::min(look_interval_ns_ * 2, most);
+  const bool often = looked_for || word_.load().awake < target() || floor == 0;
+  const std::uint64_t most =
+      often ? interval_max_ns
+            : std::clamp(static_cast<std::uint64_t>(floor) / floor_looks, interval_max_ns, busy_interval_max_ns);
+  look_interval_ns_ = seen.relieved || found ? interval_min_ns : std::min(look_interval_ns_ * 2, most);
   return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
 }
 
@@ -94,7 +101,7 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
 // Work is pending and nothing has started for the whole floor: one stuck worker leaves the count.
 void worker_pool::keep_floor(base::instant now) noexcept {
   const std::chrono::nanoseconds floor = services_.options.stall_floor;
-  if (floor.count() == 0 || now - progress_since_ < floor || !more()) return;
+  if (floor.count() == 0 || !services_.detect.keeps_floor() || now - progress_since_ < floor || !more()) return;
   progress_since_ = now;
   if (word_.load().awake < target()) {  // a slot is free: somebody was refused before, or is on the way
     notify();
@@ -113,7 +120,7 @@ void worker_pool::keep_floor(base::instant now) noexcept {
   if (longest == nullptr) return;
   const std::uint64_t item = longest->seen_item;
   source* const s = longest->serving.load(base::order::acquire);  // pairs with the source's store
-  if (s != nullptr && s->leave_count(*longest, &item)) {
+  if (s != nullptr && s->leave_count(*longest, worker::stuck, &item)) {
     base::sometimes("stall floor raised");
     stalls_.fetch_add(1, base::order::relaxed);
   }

@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/parker.h"
 #include "base/sync.h"
+#include "base/thread_watch.h"
 #include "sched/source.h"
 
 #include <chrono>
@@ -37,10 +38,11 @@ class alignas(base::cache_line) worker {
   // Why a running worker is out of the count; any number of reasons at once.
   enum uncounted : std::uint8_t {
     blocked = 1,        // it announced so
-    stuck = 2,          // the timekeeper found it so
-    cpu_intensive = 4,  // its queue is (WQ-26)
+    stuck = 2,          // nothing has started for the length of the floor
+    cpu_intensive = 4,  // its queue is (WQ-26), or it has used much CPU time in this item (WQ-79)
+    seen_waiting = 8,   // the kernel says so (recount.cc)
   };
-  static constexpr std::uint8_t waits = blocked | stuck;
+  static constexpr std::uint8_t waits = blocked | stuck | seen_waiting;
 
   // Constant after construction.
   worker_pool& pool;
@@ -90,6 +92,13 @@ class alignas(base::cache_line) worker {
   // The timekeeper only: what it saw at its last look.
   std::uint64_t seen_item = 0;
   base::instant seen_since{};
+  std::uint64_t measured_item = ~std::uint64_t{0};  // whose CPU time is measured
+  std::int64_t measured_from_ns = 0;                // since that of the thread was so much
+  std::int64_t cpu_ns = 0;                          // of the thread, when it was last looked at
+  base::instant cpu_moved{};                        // when that had changed
+  unsigned looks_left_out = 0;                      // it is known to wait
+  // Opened and closed by the timekeeper, under worker_pool::rings_mu_; others look under it.
+  base::switch_ring switches;
 
   alignas(base::cache_line) base::parker parker;  // written by wakers
 

@@ -103,7 +103,7 @@ void worker_pool::wake_one() noexcept {
   }
 }
 
-bool worker_pool::mark(worker& w, worker::uncounted why) noexcept {
+bool worker_pool::mark(worker& w, std::uint8_t why) noexcept {
   const std::uint8_t before = w.out_of_count.load(base::order::relaxed);
   w.out_of_count.store(before | why, base::order::relaxed);
   if ((before & worker::waits) == 0 && (why & worker::waits) != 0) {
@@ -255,9 +255,11 @@ source* worker_pool::serve(worker& w, source& first) noexcept {
   ensure_spare();
   first.serve(w);
   if (worker::current() != &w) return nullptr;  // see run()
+  if (rings_.load(base::order::relaxed) != 0 && pressed()) recount_by_rings();
   // In unbound pools one more than the target may stay, so that a worker that comes back from blocking does not cost
-  // a wake-up later; nothing beyond that for longer than one item (WQ-74).
-  if (word_.leave_if_above(target() + config_.slack)) {  // (K1)
+  // a wake-up later, and as many as are expected to be seen waiting; nothing beyond that for longer than one item
+  // (WQ-74).
+  if (word_.leave_if_above(most_awake())) {  // (K1)
     return park(w) ? nullptr : search(w);
   }
   if (source* const s = take()) return s;

@@ -17,6 +17,8 @@
 #include "base/list.h"
 #include "base/mutex.h"
 #include "base/timer_wheel.h"
+#include "sched/cpu_hogs.h"
+#include "sched/detector.h"
 #include "sched/place.h"
 #include "sched/pool_word.h"
 #include "sched/reporter.h"
@@ -37,6 +39,8 @@ struct pool_services {
   const runtime_options& options;
   reporter& report;
   timekeeper& time;
+  detector& detect;
+  cpu_hogs& hogs;
   base::block_cache& blocks;
   const place& home;  // of the thread that made the runtime
 };
@@ -77,7 +81,7 @@ class worker_pool {
   // the source that it serves.
   // One reason more why it is out of the count. True: it was in it; the caller owes left_count() once it has let the
   // source go.
-  [[nodiscard]] bool mark(worker& w, worker::uncounted why) noexcept;
+  [[nodiscard]] bool mark(worker& w, std::uint8_t why) noexcept;
   void left_count() noexcept;  // then more(): wakes or creates another
   // These reasons are gone. Does nothing if the worker is in the count.
   void join_count(worker& w, std::uint8_t reasons) noexcept;
@@ -105,7 +109,7 @@ class worker_pool {
   // More wakes workers at once, fewer lets the surplus park as their items end.
   void set_target(unsigned target) noexcept;
   // More than may stay awake once their items end.
-  [[nodiscard]] bool too_many_awake() const noexcept { return word_.load().awake > target() + config_.slack; }
+  [[nodiscard]] bool too_many_awake() const noexcept { return word_.load().awake > most_awake(); }
   [[nodiscard]] const place& home_place() const noexcept { return services_.home; }
   // As in the names of threads: "u0", "3", "3H" (WQ-108).
   [[nodiscard]] std::string name() const;
@@ -132,6 +136,9 @@ class worker_pool {
   source* serve(worker& w, source& s) noexcept;
   source* search(worker& w) noexcept;
   [[nodiscard]] bool not_needed() const noexcept;
+  [[nodiscard]] unsigned most_awake() const noexcept {
+    return target() + config_.slack + expected_waiting_.load(base::order::relaxed);
+  }
   bool park(worker& w) noexcept;
 
   // supply.cc: creating and retiring workers
@@ -154,6 +161,28 @@ class worker_pool {
   };
   sight look_at_workers(base::instant now) noexcept;
   void keep_floor(base::instant now) noexcept;
+
+  // recount.cc: who of the counted workers really runs
+  [[nodiscard]] bool pressed() const noexcept;
+  struct at_work {
+    worker& w;
+    source& s;
+    std::uint64_t item;
+    std::uint8_t reasons;  // why it is out of the count
+  };
+  template <class F>
+  void for_each_busy(const F& f) noexcept;
+  bool recount(base::instant now) noexcept;
+  void recount_by_rings() noexcept;
+  bool take_out_waiting(const at_work& b) noexcept;
+  bool take_out_intensive(const at_work& b) noexcept;
+  bool still_waits(const at_work& b, base::instant now) noexcept;
+  bool uses_much_cpu(const at_work& b) noexcept;
+  base::thread_sight sight_of(worker& w, base::instant now) noexcept;
+  void watch_switches(worker& w) noexcept;
+  void unwatch_switches(worker& w) noexcept;
+  void expect(unsigned waiting) noexcept;
+  void forget_expected() noexcept;
 
   static worker_pool& of(base::timer& t) noexcept { return *reinterpret_cast<worker_pool*>(t.cookie); }
 
@@ -195,6 +224,11 @@ class worker_pool {
   std::uint64_t look_interval_ns_ = 0;
   std::uint64_t progress_seen_ = 0;
   base::instant progress_since_{};
+  double waiting_estimate_ = 0;  // of workers that wait unannounced
+
+  base::atomic<std::uint32_t> expected_waiting_{0};  // waiting_estimate_, rounded; so many more may stay awake
+  base::mutex rings_mu_{base::rank::leaf};  // others than the timekeeper look at rings, or it opens or closes one
+  base::atomic<std::uint32_t> rings_{0};    // workers with a ring
 
   // Statistics.
   base::atomic<std::uint64_t> wakeups_{0};
@@ -203,6 +237,9 @@ class worker_pool {
   base::atomic<std::uint64_t> refused_{0};
   base::atomic<std::uint64_t> limit_reached_{0};
   base::atomic<std::uint64_t> stalls_{0};
+  base::atomic<std::uint64_t> blocks_seen_{0};
+  base::atomic<std::uint64_t> cpu_intensive_seen_{0};
+  base::atomic<std::uint64_t> looks_{0};
   base::atomic<std::uint32_t> alive_max_{0};
   base::atomic<std::int32_t> blocked_{0};  // below 0 for a moment if a stuck worker goes on while it is counted out
   base::atomic<std::int32_t> blocked_max_{0};

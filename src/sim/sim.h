@@ -48,6 +48,7 @@ struct options {
   int cpus = 4;                        // base::syscall::affinity() says 0 .. cpus - 1
   bool weak_memory = true;             // loads may be stale; plain data is checked for races in any case
   bool timers = true;                  // timers may fire although threads could run
+  bool threads_are_seen = true;        // base/thread_watch.h works
   bool explain = true;                 // shrink a failure and show its steps; not needed where a failure is expected
   std::string weaken{};                // "file.cc:123": the operation of that line loses its order
   std::size_t stack_bytes = 0;         // of each virtual thread; 0: 128 KiB, 512 KiB with the address sanitizer

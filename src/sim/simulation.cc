@@ -128,11 +128,12 @@ void simulation::begin_step(operation op, const void* address, here at) {
   t.next_address = address;
   t.at = at;
   // One decision for a whole spin: what is not looking or relaxing ends it.
-  if (op != operation::load && op != operation::relax) t.spinning = false;
+  if (op != operation::load && op != operation::look && op != operation::relax) t.spinning = false;
   ++t.steps;
   ++steps_;
   ++in_row_;
   now_ += step_ns;
+  me().cpu_ns += step_ns;
   decisions_.go_on_at({.thread = t.model.id, .step = t.steps});
   if (steps_ > options_.step_limit) {
     fail(failure_kind::livelock, "no end after " + std::to_string(options_.step_limit) + " steps");
@@ -306,6 +307,7 @@ void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)
   t.finished = false;
   t.spinning = false;
   t.steps = 0;
+  t.cpu_ns = 0;
   t.left_at = steps_;
   t.decided = {.thread = t.model.id};
   t.next = operation::mark;
@@ -391,6 +393,15 @@ void simulation::finish() {
 }
 
 std::uint32_t simulation::thread_id() const noexcept { return threads_[running_].model.id; }
+
+bool simulation::look(std::uint32_t id, sight& seen) {
+  point(operation::look, nullptr, {});
+  note(operation::look, nullptr, 0, id, 0);
+  const virtual_thread* const t = find_thread(id);
+  if (t == nullptr || t->finished) return false;
+  seen = {.waits = t->waits != waiting::nothing, .cpu_ns = t->cpu_ns};
+  return true;
+}
 
 void simulation::thread_stack(std::uintptr_t& low, std::uintptr_t& high) const noexcept {
   const fiber_stack& s = threads_[running_].stack;

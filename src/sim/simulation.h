@@ -90,7 +90,18 @@ class simulation {
   void name(const void* word, const char* name) { names_.push_back({word, name}); }
   std::uint64_t now() noexcept { return now_; }
   // Reading the clock takes time too: a loop that only waits for a deadline gets there.
-  std::uint64_t read_clock() noexcept { return now_ += clock_read_ns; }
+  std::uint64_t read_clock() noexcept {
+    me().cpu_ns += clock_read_ns;
+    return now_ += clock_read_ns;
+  }
+  // Looks at a thread from outside (base/thread_watch.h); false: there is no such thread. Others may go on before, as
+  // between what is known of a thread and a look at it there is always time.
+  struct sight {
+    bool waits;
+    std::uint64_t cpu_ns;
+  };
+  [[nodiscard]] bool look(std::uint32_t id, sight& seen);
+  [[nodiscard]] bool threads_are_seen() const noexcept { return options_.threads_are_seen; }
   [[nodiscard]] int cpus() const noexcept { return options_.cpus; }
   // Does the system refuse the call that the running thread makes now?
   [[nodiscard]] bool refuses_call() { return fault(rates_.call); }
@@ -123,6 +134,7 @@ class simulation {
     bool spinning = false;  // it relaxes and is let go on all the same
     std::uint32_t steps = 0;
     std::uint64_t left_at = 0;    // when it ran last
+    std::uint64_t cpu_ns = 0;     // its steps, and what it spent
     decisions::position decided;  // how far its present step is decided
 
     operation next = operation::mark;  // what it is about to do

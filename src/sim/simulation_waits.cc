@@ -138,6 +138,7 @@ void simulation::stall(std::uint64_t ns, here at) {
 void simulation::spend(std::uint64_t ns, here at) {
   point(operation::spend, nullptr, at);
   now_ += ns;
+  me().cpu_ns += ns;
   if (now_ >= next_timer_) fire_timers();
   note(operation::spend, nullptr, 0, 0, 0);
 }

@@ -37,6 +37,7 @@ const char* to_text(operation op) noexcept {
     case operation::stall: return "stall";
     case operation::spend: return "spend";
     case operation::choose: return "choose";
+    case operation::look: return "look";
     case operation::timer: return "time jumps";
     case operation::mark: return "mark";
   }
@@ -73,7 +74,8 @@ std::string cell_text(const trace_step& s, bool switched, const std::vector<trac
       break;
     case operation::create:
     case operation::join:
-    case operation::join_too_early: text += " T" + std::to_string(s.detail); break;
+    case operation::join_too_early:
+    case operation::look: text += " T" + std::to_string(s.detail); break;
     case operation::futex_wake:
     case operation::choose: text += ' ' + std::to_string(s.detail); break;
     default: break;

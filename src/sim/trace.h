@@ -40,6 +40,7 @@ enum class operation : std::uint8_t {
   stall,
   spend,
   choose,
+  look,
   timer,
   mark,
 };

@@ -47,7 +47,7 @@ void group_helper::serve(sched::worker& w) {
   end.done.complete();  // from here on the helper may serve another group
 }
 
-bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
+bool group_helper::leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) {
   sched::worker_pool* pool = nullptr;
   {
     const base::lock_guard lock{mu_};
@@ -55,15 +55,16 @@ bool group_helper::leave_count(sched::worker& w, const std::uint64_t* seq) {
     if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
     pool = pool_;
-    if (!pool->mark(w, seq != nullptr ? sched::worker::stuck : sched::worker::blocked)) return false;
+    if (!pool->mark(w, why)) return false;
   }
   pool->left_count();
   return true;
 }
 
-void group_helper::join_count(sched::worker& w) {
+void group_helper::join_count(sched::worker& w, std::uint8_t reasons, bool self) {
   const base::lock_guard lock{mu_};
-  pool_->join_count(w, sched::worker::waits);
+  if (!self && w.serving.load(base::order::relaxed) != this) return;
+  pool_->join_count(w, reasons);
 }
 
 bool group_helper::look(sched::worker& w, sight&) {

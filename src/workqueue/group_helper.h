@@ -44,8 +44,8 @@ class group_helper : public sched::source {
   void renew_in_child() noexcept;
 
   void serve(sched::worker& w) override;
-  bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
-  void join_count(sched::worker& w) override;
+  bool leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) override;
+  void join_count(sched::worker& w, std::uint8_t reasons, bool self) override;
   bool relieve(sched::worker&, std::uint64_t) override { return false; }  // it holds nothing that others could start
   bool look(sched::worker& w, sight&) override;
   [[nodiscard]] std::string name() const override { return "task_group"; }

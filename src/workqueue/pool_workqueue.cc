@@ -452,7 +452,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
 
 // ---- on behalf of the pool --------------------------------------------------------------------------------
 
-bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
+bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) {
   sched::worker_pool* pool = nullptr;
   bool offer = false;
   {
@@ -461,7 +461,7 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
     pool = pool_;  // while the worker is in its item; once the queue is released it may end
     if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
-    if (!pool->mark(w, seq != nullptr ? sched::worker::stuck : sched::worker::blocked)) return false;
+    if (!pool->mark(w, why)) return false;
     auto& x = *static_cast<execution*>(w.frame);
     hold.leave_message(x);
     // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
@@ -476,9 +476,10 @@ bool pool_workqueue::leave_count(sched::worker& w, const std::uint64_t* seq) {
   return true;
 }
 
-void pool_workqueue::join_count(sched::worker& w) {
+void pool_workqueue::join_count(sched::worker& w, std::uint8_t reasons, bool self) {
   const visit hold{*this};
-  pool_->join_count(w, sched::worker::waits);
+  if (!self && w.serving.load(base::order::relaxed) != this) return;
+  pool_->join_count(w, reasons);
 }
 
 bool pool_workqueue::look(sched::worker& w, sight& seen) {

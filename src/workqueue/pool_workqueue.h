@@ -112,8 +112,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
 
   // ---- sched::source ----
   void serve(sched::worker& w) override;
-  bool leave_count(sched::worker& w, const std::uint64_t* seq) override;
-  void join_count(sched::worker& w) override;
+  bool leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) override;
+  void join_count(sched::worker& w, std::uint8_t reasons, bool self) override;
   bool relieve(sched::worker& w, std::uint64_t seq) override;
   bool look(sched::worker& w, sight& seen) override;
   [[nodiscard]] std::string name() const override;

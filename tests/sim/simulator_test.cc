@@ -4,6 +4,7 @@
 #include "base/cpus.h"
 #include "base/sync.h"
 #include "base/syscall.h"
+#include "base/thread_watch.h"
 #include "base/topology.h"
 #include "support/sim_test.h"
 
@@ -223,6 +224,126 @@ TEST(simulator, a_stalled_thread_holds_up_nobody) {
   });
   EXPECT_SIM_OK(r);
   EXPECT_GE(r.unannounced_blocks, 200U);
+}
+
+// Method: each thread says where it is about to wait; whoever is not seen to wait yet gets time to.
+TEST(simulator, a_thread_is_seen_to_wait_wherever_it_waits) {
+  using wring::base::look_at_stat;
+  using wring::base::thread_sight;
+  EXPECT_SIM_OK(sim::explore({.seeds = 300}, [] {
+    struct {
+      atomic<std::uint32_t> word;
+      atomic<std::uint32_t> ids[4];
+    } s;
+    sim::gate closed;
+    const auto say_who = [&s](int i) { s.ids[i].store(wring::base::thread_id(), order::release); };
+    sim::thread in_futex{[&] {
+      say_who(0);
+      while (s.word.load(order::acquire) == 0) futex_wait(s.word, 0);
+    }};
+    sim::thread at_gate{[&] {
+      say_who(1);
+      closed.pass();
+    }};
+    sim::thread joins{[&] {
+      say_who(2);
+      at_gate.join();
+    }};
+    sim::thread runs{[&] {
+      say_who(3);
+      while (s.word.load(order::acquire) == 0) cpu_relax();
+    }};
+    const auto id = [&s](int i) {
+      for (;;) {
+        if (const std::uint32_t known = s.ids[i].load(order::acquire); known != 0) return known;
+        cpu_relax();
+      }
+    };
+    for (const int i : {0, 1, 2}) {
+      wring::base::switch_ring ring;
+      sim::check(ring.open(id(i)) == 0, "a ring is opened");
+      while (ring.look() != thread_sight::waiting) cpu_relax();
+      while (look_at_stat(id(i)) != thread_sight::waiting) cpu_relax();
+    }
+    sim::check(look_at_stat(id(3)) == thread_sight::running, "who can go on runs");
+    const std::uint32_t gone = id(3);
+    s.word.store(1, order::release);
+    futex_wake(s.word, 1);
+    closed.open();
+    in_futex.join();
+    joins.join();
+    while (look_at_stat(gone) != thread_sight::unknown) cpu_relax();  // it ends before it is joined
+    runs.join();
+    sim::check(look_at_stat(gone) == thread_sight::unknown, "nothing is known of who has ended");
+    sim::check(wring::base::cpu_time_of(gone) == -ESRCH, "nor its CPU time");
+    wring::base::switch_ring ring;
+    sim::check(ring.open(gone) == -ESRCH && !ring.is_open(), "nor its switches");
+  }));
+}
+
+TEST(simulator, a_cpu_clock_counts_what_its_thread_does_and_spends) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 200}, [] {
+    using wring::base::cpu_time_of;
+    atomic<std::uint32_t> id;
+    atomic<bool> done;
+    sim::thread other{[&] {
+      sim::check(cpu_time_of(wring::base::thread_id()) < 1'000, "a new thread has used next to nothing");
+      id.store(wring::base::thread_id(), order::release);
+      sim::spend(5'000);
+      sim::stall(1'000'000);
+      done.store(true, order::release);
+    }};
+    const std::uint32_t own = wring::base::thread_id();
+    const std::int64_t before = cpu_time_of(own);
+    sim::spend(2'000);
+    sim::check(cpu_time_of(own) - before >= 2'000, "what is spent is counted");
+    while (!done.load(order::acquire)) cpu_relax();
+    const std::int64_t used = cpu_time_of(id.load(order::acquire));
+    sim::check(used == -ESRCH || (used >= 5'000 && used < 10'000), "what others spend, and waiting, is not", used);
+    other.join();
+  }));
+}
+
+// What is known of a thread may be outdated when it is looked at, as on the machine. Method: loads are never stale, and
+// nothing but the look lies behind the load.
+TEST(simulator, time_passes_before_a_look_at_a_thread) {
+  const auto r = sim::explore({.seeds = 300, .weak_memory = false}, [] {
+    atomic<std::uint32_t> id;
+    atomic<bool> begins;
+    sim::gate opened;
+    sim::thread waits{[&] {
+      id.store(wring::base::thread_id(), order::release);
+      begins.store(true, order::release);
+      opened.pass();
+    }};
+    while (id.load(order::acquire) == 0) cpu_relax();
+    const std::uint32_t known = id.load(order::acquire);
+    const bool had_begun = begins.load(order::acquire);
+    const auto seen = wring::base::look_at_stat(known);
+    if (!had_begun && seen == wring::base::thread_sight::waiting) sim::count("waits for what comes later");
+    opened.open();
+    waits.join();
+  });
+  EXPECT_SIM_OK(r);
+  EXPECT_GT(r.event("waits for what comes later").times, 0U);
+}
+
+// With whatever schedule, and also if there is no thread for the probe.
+TEST(simulator, what_can_be_seen_of_threads_is_found_by_looking) {
+  for (const auto p : {sim::profile::usual, sim::profile::hostile, sim::profile::creation_never_works}) {
+    EXPECT_SIM_OK(sim::explore({.seeds = 300, .faults = p}, [] {
+      const auto found = wring::base::probe_by_looking({});
+      sim::check(found.rings, "rings tell the truth", found.rings_why);
+      sim::check(found.stat, "states tell the truth", found.stat_why);
+      sim::check(found.cpu_clock, "CPU clocks tell the truth", found.cpu_clock_why);
+    }));
+  }
+  EXPECT_SIM_OK(sim::explore({.seeds = 300, .threads_are_seen = false}, [] {
+    const auto found = wring::base::probe_by_looking({});
+    sim::check(!found.rings && !found.rings_why.empty(), "there are no rings");
+    sim::check(!found.stat && !found.stat_why.empty(), "there are no states");
+    sim::check(!wring::base::probe_thread_watch().stat, "as the options say");
+  }));
 }
 
 void nothing(void*) {}

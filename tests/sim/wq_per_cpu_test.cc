@@ -87,7 +87,9 @@ wring::workqueue made(wring::runtime& where, wring::workqueue_options options) {
   return wring::workqueue{where, options};
 }
 
-constexpr sim::options calm_machine{.seeds = 300, .faults = sim::profile::none, .cpus = 1, .timers = false};
+// Here a stall stands for the use of a CPU: nobody is to see that the thread waits.
+constexpr sim::options calm_machine{
+    .seeds = 300, .faults = sim::profile::none, .cpus = 1, .timers = false, .threads_are_seen = false};
 
 // WQ-81, WQ-72..75, WQ-77: as soon as the running callback sleeps, the next one starts.
 TEST(wq_per_cpu, a_callback_that_sleeps_lets_the_next_one_start) {
@@ -128,22 +130,23 @@ TEST(wq_per_cpu, cpu_intensive_callbacks_start_together_once_the_first_sleeps) {
 // WQ-75: callbacks that do not block run one at a time on each CPU, whatever their queue, and the CPUs do not wait for
 // each other.
 TEST(wq_per_cpu, on_each_cpu_one_callback_runs_at_a_time) {
-  const auto report = sim::explore({.seeds = 1000, .faults = sim::profile::usual, .cpus = 2, .timers = false}, [] {
-    world w{{.cpus = 2, .max_workers = 8, .stall_floor = 0ms}};
-    wring::workqueue one = made(w, {.name = "one", .per_cpu = true});
-    wring::workqueue other = made(w, {.name = "other", .per_cpu = true});
-    std::array<int, 2> inside{};
-    for (unsigned i = 0; i < 12; ++i) {
-      (i % 3 == 0 ? one : other).submit_on(i % 2, [&inside, cpu = i % 2] {
-        sim::check(++inside[cpu] == 1, "alone on its CPU", inside[cpu]);
-        if (inside[1 - cpu] != 0) sim::count("both CPUs busy");
-        sim::stall(100'000);
-        --inside[cpu];
+  const auto report = sim::explore(
+      {.seeds = 1000, .faults = sim::profile::usual, .cpus = 2, .timers = false, .threads_are_seen = false}, [] {
+        world w{{.cpus = 2, .max_workers = 8, .stall_floor = 0ms}};
+        wring::workqueue one = made(w, {.name = "one", .per_cpu = true});
+        wring::workqueue other = made(w, {.name = "other", .per_cpu = true});
+        std::array<int, 2> inside{};
+        for (unsigned i = 0; i < 12; ++i) {
+          (i % 3 == 0 ? one : other).submit_on(i % 2, [&inside, cpu = i % 2] {
+            sim::check(++inside[cpu] == 1, "alone on its CPU", inside[cpu]);
+            if (inside[1 - cpu] != 0) sim::count("both CPUs busy");
+            sim::stall(100'000);
+            --inside[cpu];
+          });
+        }
+        one.flush();
+        other.flush();
       });
-    }
-    one.flush();
-    other.flush();
-  });
   EXPECT_SIM_OK(report);
   EXPECT_SIM_EVENT(report, "both CPUs busy", 0.9);
 }
@@ -307,7 +310,7 @@ TEST(wq_per_cpu, a_woken_worker_looks_again_whether_it_is_needed) {
 
 // WQ-74: leaders of ordered callbacks stop, too, while two are awake on one CPU.
 TEST(wq_per_cpu, leaders_of_one_cpu_do_not_go_on_side_by_side) {
-  EXPECT_SIM_OK(sim::explore({.seeds = 300, .faults = sim::profile::none, .cpus = 1, .timers = false}, [] {
+  EXPECT_SIM_OK(sim::explore(calm_machine, [] {
     world w{{.cpus = 1, .max_workers = 8, .stall_floor = 0ms}};
     wring::workqueue a = made(w, {.name = "a", .max_active = 1, .per_cpu = true});
     wring::workqueue b = made(w, {.name = "b", .max_active = 1, .per_cpu = true});

@@ -21,7 +21,9 @@ using wring::base::checked;
 
 // The body is right without the plant, and found wrong with it.
 void expect_found(const char* plant, const std::function<void()>& body, sim::profile faults = sim::profile::usual) {
-  sim::options how{.seeds = 20'000, .faults = faults, .plants = {plant}, .timers = false, .explain = false};
+  // Refused threads are tried again after a second each, and the timekeeper looks meanwhile.
+  sim::options how{
+      .seeds = 20'000, .faults = faults, .plants = {plant}, .step_limit = 500'000, .timers = false, .explain = false};
   EXPECT_SIM_FINDS(sim::explore(how, body), "");
   how.plants.clear();
   how.seeds = 500;

@@ -358,18 +358,87 @@ TEST(wq_scenario, nested_groups_end_on_any_queue) {
 
 // The floor: with both CPUs stuck in items that said nothing, the third starts after 100 ms all the same.
 TEST(wq_scenario, work_behind_stuck_workers_starts_after_the_floor) {
-  const auto report = sim::explore({.seeds = 400, .faults = sim::profile::none, .timers = false}, [] {
-    world w;
-    wring::workqueue q{w, {.name = "stuck"}};
-    const std::uint64_t begin = sim::now_ns();
-    std::uint64_t started = 0;
-    for (int i = 0; i < 2; ++i) q.submit([] { sim::stall(3 * second); });
-    q.submit([&] { started = sim::now_ns(); });
-    q.flush();
-    sim::check(started - begin < 300 * ms, "soon after the floor", started - begin);
-  });
+  const auto report =
+      sim::explore({.seeds = 400, .faults = sim::profile::none, .timers = false, .threads_are_seen = false}, [] {
+        world w;
+        wring::workqueue q{w, {.name = "stuck"}};
+        const std::uint64_t begin = sim::now_ns();
+        std::uint64_t started = 0;
+        for (int i = 0; i < 2; ++i) q.submit([] { sim::stall(3 * second); });
+        q.submit([&] { started = sim::now_ns(); });
+        q.flush();
+        sim::check(started - begin < 300 * ms, "soon after the floor", started - begin);
+      });
   EXPECT_SIM_OK(report);
   EXPECT_SIM_EVENT(report, "stall floor raised", 0.9);
+}
+
+// WQ-73, WQ-U1: the same, seen. No floor, so nothing else can help.
+TEST(wq_scenario, work_behind_workers_that_wait_starts_as_soon_as_they_are_seen) {
+  for (const wring::detection kind : {wring::detection::cpu_clock, wring::detection::stat, wring::detection::perf}) {
+    const auto report = sim::explore({.seeds = 200, .faults = sim::profile::none, .timers = false}, [kind] {
+      world w{{.cpus = 2, .stall_floor = 0ms, .detect = kind}};
+      wring::workqueue q{w, {.name = "silent"}};
+      const std::uint64_t begin = sim::now_ns();
+      std::uint64_t started = 0;
+      for (int i = 0; i < 2; ++i) q.submit([] { sim::stall(3 * second); });
+      q.submit([&] { started = sim::now_ns(); });
+      q.flush();
+      const std::uint64_t most = kind == wring::detection::cpu_clock ? 30 * ms : 2 * ms;
+      sim::check(started - begin < most, "soon after they began to wait", started - begin);
+    });
+    EXPECT_SIM_OK(report);
+    EXPECT_SIM_EVENT(report, "a worker was seen to wait", 0.9);
+  }
+}
+
+// A worker that was seen to wait counts again once it runs, although its item is the same (WQ-73).
+TEST(wq_scenario, a_worker_that_goes_on_counts_again) {
+  const auto report =
+      sim::explore({.seeds = 200, .faults = sim::profile::none, .step_limit = 2'000'000, .timers = false}, [] {
+        world w{{.cpus = 1, .stall_floor = 0ms, .cpu_intensive_threshold = 0us}};
+        wring::workqueue q{w, {.name = "on and off"}};
+        base::atomic<bool> go_on{true};
+        unsigned blocked = 0;
+        q.submit([&] {
+          sim::stall(10 * ms);
+          while (go_on.load(order::relaxed)) sim::spend(20 * us);
+        });
+        for (int i = 0; i < 300; ++i) q.submit([] { sim::spend(100 * us); });
+        q.submit([&] {
+          blocked = w->stats().pools[0].blocked;
+          go_on.store(false, order::relaxed);
+        });
+        q.flush();
+        sim::check(blocked == 0, "it runs", blocked);
+        w->audit();
+      });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.5);
+}
+
+// WQ-79: a callback that uses the CPU for longer than the threshold leaves the count; with one CPU, the next one starts
+// then and not before. No floor.
+TEST(wq_scenario, work_behind_a_callback_that_uses_the_cpu_starts_after_the_threshold) {
+  const auto report =
+      sim::explore({.seeds = 200, .faults = sim::profile::none, .step_limit = 2'000'000, .timers = false}, [] {
+        world w{{.cpus = 1, .stall_floor = 0ms}};
+        wring::workqueue q{w, {.name = "busy"}};
+        const std::uint64_t begin = sim::now_ns();
+        base::atomic<std::uint64_t> start{0};
+        q.submit([&] {
+          while (start.load(order::relaxed) == 0) sim::spend(5 * us);
+        });
+        q.submit([&] { start.store(sim::now_ns(), order::relaxed); });
+        q.flush();
+        const std::uint64_t started = start.load(order::relaxed);
+        if (started - begin >= 10 * ms) sim::count("not before the threshold");
+        sim::check(started - begin < 30 * ms, "soon after the threshold", started - begin);
+      });
+  EXPECT_SIM_OK(report);
+  // Now and then the worker was seen to wait for a lock on its way, and had left the count before.
+  EXPECT_SIM_EVENT(report, "not before the threshold", 0.9);
+  EXPECT_SIM_EVENT(report, "a worker used much CPU time", 0.9);
 }
 
 // With a CPU free, what waits behind the stuck leader of a queue of short items waits a few looks at most.

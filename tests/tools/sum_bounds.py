@@ -102,8 +102,11 @@ class Bounds(Case):
             """All threads sleep, and have used no time since the last look."""
             states = []
             for task in os.listdir(f"/proc/{process.pid}/task"):
-                with open(f"/proc/{process.pid}/task/{task}/stat", encoding="ascii") as stat:
-                    states.append(stat.read().rsplit(")")[-1].split()[0])
+                try:
+                    with open(f"/proc/{process.pid}/task/{task}/stat", encoding="ascii") as stat:
+                        states.append(stat.read().rsplit(")")[-1].split()[0])
+                except (FileNotFoundError, ProcessLookupError):
+                    states.append("it has ended meanwhile")
             used, self.used = self.used, cpu_time()
             self.still = self.still + 1 if used == self.used and set(states) == {"S"} else 0
             return self.still > 50
