@@ -10,6 +10,7 @@
 #include "sched/worker_pool.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace wring::sched {
@@ -160,7 +161,7 @@ void worker_pool::expect(unsigned waiting) noexcept {
   if (config_.slack == 0) return;
   const auto now = static_cast<double>(waiting);
   waiting_estimate_ = std::max(now, waiting_estimate_ * kept_of_estimate + now * (1 - kept_of_estimate));
-  expected_waiting_.store(static_cast<std::uint32_t>(waiting_estimate_ + 0.5), base::order::relaxed);
+  expected_waiting_.store(static_cast<std::uint32_t>(std::lround(waiting_estimate_)), base::order::relaxed);
 }
 
 void worker_pool::forget_expected() noexcept {

@@ -18,10 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::counter;
-using test::eventually;
 using test::gate;
 using test::overlap;
-using test::plug;
 using test::test_runtime;
 
 // WQ-73. Method: 64 items wait for the 65th. The floor is off, so only announced blocking can start it.

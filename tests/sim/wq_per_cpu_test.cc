@@ -88,7 +88,7 @@ wring::workqueue made(wring::runtime& where, wring::workqueue_options options) {
 }
 
 // Here a stall stands for the use of a CPU: nobody is to see that the thread waits.
-constexpr sim::options calm_machine{
+const sim::options calm_machine{
     .seeds = 300, .faults = sim::profile::none, .cpus = 1, .timers = false, .threads_are_seen = false};
 
 // WQ-81, WQ-72..75, WQ-77: as soon as the running callback sleeps, the next one starts.
