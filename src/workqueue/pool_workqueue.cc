@@ -143,12 +143,9 @@ item* pool_workqueue::next_item(execution& x, waiter_chain& ended) noexcept {
       if (it == nullptr) return nullptr;
     }
     const std::uint64_t state = state_of(*it).load(base::order::relaxed);
-    if ((state & (item_state::barrier | item_state::marker)) != 0) [[unlikely]] {
-      if ((state & item_state::barrier) != 0) {
-        ended.add(static_cast<barrier_item*>(it)->end);
-      } else {
-        pass_marker(*static_cast<flusher::marker_item*>(it)->flush, ended);
-      }
+    WRING_ASSERT((state & item_state::barrier) == 0, base::hex{state}, name_);  // they leave the list with their item
+    if ((state & item_state::marker) != 0) [[unlikely]] {
+      pass_marker(*static_cast<flusher::marker_item*>(it)->flush, ended);
       continue;
     }
     // Still running elsewhere: it goes to that worker, which runs it next (WQ-61).
@@ -425,10 +422,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     bool taken_out = false;
     {
       const visit hold{*this};
-      if (x.messages != 0) {
-        x.worker.bias.acknowledge(x.messages);
-        x.messages = 0;
-      }
+      WRING_ASSERT(x.messages == 0, x.messages, name_);  // only leaders get any
       pool.join_count(x.worker);
       if (ticks != 0) take_average(ticks, 1);
       started_.fetch_add(1, base::order::relaxed);

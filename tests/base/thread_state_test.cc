@@ -12,6 +12,8 @@
 
 #include <link.h>
 #include <poll.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +115,18 @@ TEST(thread_state, shows_a_poll) {
     ASSERT_EQ(::poll(&entry, 1, -1), 1);
   }};
   eventually([&] { return poller.look().call.ends_with("poll"); });
+  pipe.write_one();
+}
+
+TEST(thread_state, shows_a_call_that_few_use_by_its_number) {
+  if (!calls_are_visible()) GTEST_SKIP() << "this kernel does not show system calls";
+  const pipe_pair pipe;
+  const subject reader{[&] {
+    char byte = 0;
+    iovec part{.iov_base = &byte, .iov_len = 1};
+    ASSERT_EQ(::preadv2(pipe.fd[0], &part, 1, -1, 0), 1);
+  }};
+  eventually([&] { return reader.look().call == "system call " + std::to_string(SYS_preadv2); });
   pipe.write_one();
 }
 

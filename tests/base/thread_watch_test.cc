@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -321,6 +322,19 @@ TEST(thread_watch, of_a_thread_that_has_ended_is_unknown_and_harmless) {
     EXPECT_EQ(ring.open(tid), -ESRCH);
   }
   EXPECT_FALSE(ring.is_open());
+}
+
+// Method: the first thread of a process keeps its number when it ends before the others.
+TEST(thread_watch, of_a_first_thread_that_has_ended_is_unknown) {
+  if (!proc_is_there()) GTEST_SKIP() << "there is no /proc";
+  EXPECT_EQ(in_forked_child([](claims&) {
+              std::thread{[first = thread_id()] {
+                while (look_at_stat(first) != thread_sight::unknown) yield();
+                test::end_child(0);
+              }}.detach();
+              ::syscall(SYS_exit, 1);  // of this thread alone
+            }),
+            0);
 }
 
 // To the kernel, 0 is often the caller.

@@ -80,5 +80,16 @@ TEST(topology, of_the_machine_does_not_believe_in_other_machines) {
   }
 }
 
+// CPUs may come after hwloc has looked, or hwloc may find nothing.
+TEST(topology, of_a_machine_that_hwloc_does_not_know_still_has_every_allowed_cpu) {
+  constexpr unsigned unheard_of = 7'777;
+  const topology t = topology::of_machine({unheard_of});
+  EXPECT_TRUE(std::ranges::equal(t.cpus(), std::array{topology::cpu{unheard_of, 0, 0, 0}}));
+  ::setenv("HWLOC_SYNTHETIC", "core:3 pu:1", 1);
+  const topology none = topology::of_machine({});
+  ::unsetenv("HWLOC_SYNTHETIC");
+  EXPECT_EQ(ids_of(none), std::vector{0u}) << "somewhere the caller runs";
+}
+
 }  // namespace
 }  // namespace wring::base

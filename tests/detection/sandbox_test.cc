@@ -6,6 +6,7 @@
 #include "support/sandbox.h"
 #include "detection/tiers.h"
 #include "support/forked.h"
+#include "support/test_runtime.h"
 
 #include <wring/wring.h>
 
@@ -141,6 +142,16 @@ TEST(environment, overrules_what_the_program_asks_for) {
       EXPECT_EQ(stats.detection, test::name_of(wanted));
     }
   }
+}
+
+TEST(environment, that_asks_for_no_kind_is_warned_about_and_ignored) {
+  ::setenv("WRING_DETECT", "telepathy", 1);
+  test::test_runtime rt{{.cpus = 1, .detect = detection::announced}};
+  test::forget_environment();
+  EXPECT_EQ(rt->stats().detection, "announced");
+  const auto warnings = rt.warnings.take();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("WRING_DETECT is 'telepathy'"), std::string::npos) << warnings[0];
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 //
 // Method: as root, a child process becomes a user without other processes and lowers RLIMIT_NPROC; else, where
 // no sanitizer needs the address space, RLIMIT_AS leaves no room for another big stack.
+#include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
@@ -60,7 +61,7 @@ void in_limited_process(const Body& body) {
     const std::string wrong = body();
     if (!wrong.empty()) std::fprintf(stderr, "in the child: %s\n", wrong.c_str());
     std::fflush(nullptr);
-    ::_exit(wrong.empty() ? 0 : 1);
+    test::end_child(wrong.empty() ? 0 : 1);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -84,12 +85,37 @@ TEST(refusal, of_the_first_threads_is_an_error_and_leaves_nothing_behind) {
       const auto refused = runtime::create(logging(log, {.cpus = 1}));
       if (refused.has_value()) return "a runtime was made with " + std::to_string(allowed) + " threads";
       if (refused.error() != std::errc::resource_unavailable_try_again) return refused.error().message();
+      runtime::configure_default(logging(log, {}));
+      if (workqueue::create().error() != std::errc::resource_unavailable_try_again)
+        return "the default runtime was made";
       eventually([] { return test::threads_named("wring/") == 0; });
     }
     allow_threads(100);
     report_log log;
     auto made = runtime::create(logging(log, {.cpus = 1}));
     return made.has_value() ? "" : "not even with 100 threads";
+  });
+}
+
+// WQ-20: a queue whose pool cannot get its first worker is refused, also until the next try; then it can be made.
+TEST(refusal, of_a_pools_first_worker_is_an_error_of_the_queue_that_needs_it) {
+  in_limited_process([]() -> std::string {
+    for (const workqueue_options& o : {workqueue_options{.unmanaged = true}, workqueue_options{.per_cpu = true}}) {
+      for (const auto retry : {std::chrono::milliseconds{1h}, 1ms}) {
+        report_log log;
+        allow_threads(2);
+        runtime rt{logging(log, {.cpus = 1, .creation_retry = retry})};
+        eventually([] { return test::threads_named("wring/") == 2; });  // those of the runtime before have gone
+        allow_threads(0);
+        for (int tries = 0; tries < 2; ++tries) {
+          if (workqueue::create(rt, o).error() != std::errc::resource_unavailable_try_again) return "a queue was made";
+        }
+        if (log.count("could not be created") == 0) return "nobody was told";
+        allow_threads(100);
+        if (retry == 1ms) eventually([&] { return workqueue::create(rt, o).has_value(); });
+      }
+    }
+    return "";
   });
 }
 

@@ -179,6 +179,23 @@ TEST(wq_scenario, a_drain_lets_chains_finish_and_refuses_outsiders) {
   EXPECT_SIM_EVENT(report, "outsider refused", 0.2);
 }
 
+// WQ-46, WQ-92: a delay that ends while its queue is drained ends in a refusal.
+TEST(wq_scenario, a_delay_that_ends_during_a_drain_leaves_its_item_idle) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 300, .timers = false}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "drained", .max_active = 1}};
+    int runs = 0;
+    wring::delayed_work later{[&] { ++runs; }};
+    q.submit([] { sim::stall(20 * ms); });
+    q.queue_delayed(later, 5ms);
+    q.drain();
+    sim::check(runs == 0 && w.warnings_with("refused") == 1, "it was refused, and that was said", runs);
+    sim::check(q.queue_delayed(later, 1ms), "it is idle, and accepted again");
+    later.flush();
+    sim::check(runs == 1, "and runs", runs);
+  }));
+}
+
 // ---- one item, several threads ----------------------------------------------------------------------------
 
 // WQ-60, 61, 95, 96, 153
@@ -327,6 +344,28 @@ TEST(wq_scenario, a_queue_may_be_destroyed_as_soon_as_its_last_item_has_said_so)
       q.reset();
       w->audit();
     }
+  }));
+}
+
+// WQ-159. Method: a callback takes back what it has queued elsewhere, which leaves that queue scheduled with nothing to
+// start, and feeds it again, while a shutdown looks whether it is at rest.
+TEST(wq_scenario, a_shutdown_runs_what_queues_are_fed_while_it_looks_at_them) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1000}, [] {
+    world w;
+    wring::workqueue fed{w, {.name = "fed"}};
+    wring::workqueue feeder{w, {.name = "feeder"}};
+    int asked = 0;
+    int ran = 0;
+    int cancelled = 0;
+    wring::work item{[&] { ++ran; }};
+    feeder.submit([&] {
+      for (int i = 0; i < 12; ++i) {
+        if (fed.queue(item)) ++asked;
+        if (i % 3 != 2 && item.cancel()) ++cancelled;
+      }
+    });
+    sim::check(w->shutdown(1h).complete, "all has ended");
+    sim::check(ran + cancelled == asked, "runs + cancels = queue calls", ran, cancelled, asked);
   }));
 }
 

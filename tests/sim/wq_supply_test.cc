@@ -74,4 +74,22 @@ TEST(wq_supply, a_worker_that_leaves_takes_its_last_wakeup_with_it) {
   EXPECT_SIM_EVENT(report, "workers retired", 0.3);
 }
 
+// A queue that comes too late asks for its pool's first worker; that one is not left behind.
+TEST(wq_supply, a_worker_that_is_made_while_the_runtime_ends_leaves_again) {
+  const auto report = sim::explore({.seeds = 1000, .faults = sim::profile::none}, [] {
+    world w;
+    sim::thread maker{[&] {
+      const auto late = wring::workqueue::create(w, {.name = "late", .unmanaged = true});
+      if (late.has_value()) return;
+      sim::check(late.error() == std::errc::operation_canceled, "refused as too late");
+      sim::count("came too late");
+    }};
+    sim::check(w->shutdown(1h).complete, "nothing keeps it from ending");
+    maker.join();
+    for (const wring::pool_stats& p : w->stats().pools) sim::check(p.workers == 0, "no worker is left", p.workers);
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "came too late", 0.2);
+}
+
 }  // namespace

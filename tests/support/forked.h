@@ -8,6 +8,10 @@
 
 #include <cstdio>
 
+#ifdef WRING_COUNTS_LINES
+extern "C" void __gcov_dump();  // as in <gcov.h>, which is for C
+#endif
+
 namespace wring::test {
 
 // Claims of a child. It has no test framework, so it collects what does not hold and prints it.
@@ -23,6 +27,14 @@ class claims {
  private:
   bool failed_ = false;
 };
+
+// _exit(), but what the child ran is counted where lines are counted.
+[[noreturn]] inline void end_child(int status) {
+#ifdef WRING_COUNTS_LINES
+  ::__gcov_dump();
+#endif
+  ::_exit(status);
+}
 
 // How the child ended: its exit status, or 1000 and the number of the signal.
 inline int status_of(pid_t child) {
@@ -40,7 +52,7 @@ int in_forked_child(const Body& body, unsigned seconds = 60) {
   claims c;
   body(c);
   std::fflush(stderr);
-  ::_exit(c.status());
+  end_child(c.status());
 }
 
 }  // namespace wring::test

@@ -139,7 +139,7 @@ sandboxed in_sandbox(sandbox kind, const Body& body, unsigned seconds = 60) {
     claims c;
     body(c);
     std::fflush(stderr);
-    ::_exit(c.status());
+    end_child(c.status());
   }
   ::close(reasons[1]);
   std::array<char, 256> why{};

@@ -208,6 +208,28 @@ TEST(delayed, cancel_stops_a_running_delay) {
   EXPECT_NE(rt->describe().find(" 0 timers armed"), std::string::npos);
 }
 
+// WQ-96. Method: the item runs until the test lets it go, and another thread is inside of cancel_sync() meanwhile.
+TEST(delayed, while_cancel_sync_waits_no_delay_is_accepted) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "refused"}};
+  gate entered;
+  gate released;
+  delayed_work item{[&] {
+    entered.open();
+    released.wait();
+  }};
+  queue.queue_delayed(item, 0ns);
+  entered.wait();
+  std::thread canceller{[&] { item.cancel_sync(); }};
+  eventually([&] { return !queue.queue_delayed(item, 1h) && !item.pending(); });
+  EXPECT_FALSE(queue.modify(item, 1h));
+  EXPECT_FALSE(item.pending());
+  released.open();
+  canceller.join();
+  EXPECT_TRUE(queue.queue_delayed(item, 1h)) << "accepted again";
+  EXPECT_TRUE(item.cancel());
+}
+
 // WQ-60, WQ-153. Method: delays around the timer's tick, cancelled and modified by other threads meanwhile.
 TEST(delayed, runs_and_cancels_add_up_while_delays_expire) {
   test_runtime rt;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forks of processes that use wring (WQ-U12): in the child every queue is valid and empty, the parent's items are idle,
 // nothing of the parent runs there, and the parent does not notice.
+#include "base/thread_state.h"
 #include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
@@ -219,7 +220,7 @@ TEST_F(fork, a_child_of_a_group_may_fork_while_its_waiter_runs_it) {
     ::alarm(60);
     claims c;
     use(q, c);
-    ::_exit(c.status());
+    wring::test::end_child(c.status());
   }
   status = status_of(child);
   EXPECT_EQ(status, 0);
@@ -301,6 +302,98 @@ TEST_F(fork, a_child_that_is_refused_threads_goes_on_when_it_gets_them) {
     c.check(q.flush(), "and a flush returns");
   });
   EXPECT_EQ(status, 0);
+}
+
+// The same, when it is a wait of wring that goes on. Method: another thread of the child raises the limit when it sees
+// the waiting one asleep.
+TEST_F(fork, a_wait_of_a_child_that_is_refused_threads_ends_when_it_gets_them) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to become a user whose processes are limited";
+  test_runtime rt{{.cpus = 2, .creation_retry = 1ms}};
+  wring::workqueue q{rt, {.name = "refused"}};
+  const int status = in_forked_child([&](claims& c) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) return c.check(false, "the privileges are given up");
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NPROC, &limit);
+    const auto waiter = static_cast<std::uint32_t>(::gettid());
+    wring::test::gate refused;
+    std::thread helper{[&] {
+      refused.wait();
+      wring::test::eventually([&] { return wring::base::look_at_thread(waiter).state == 'S'; });
+      ::setrlimit(RLIMIT_NPROC, &limit);
+    }};
+    const rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    ::setrlimit(RLIMIT_NPROC, &none);
+    std::atomic<bool> ran{false};
+    c.check(q.submit([&] { ran.store(true); }), "it is queued all the same");
+    refused.open();
+    c.check(q.flush() && ran.load(), "the flush has waited for it");
+    helper.join();
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// Nests until the worker's stack is half used, so that other workers have to lend theirs.
+void descend(wring::workqueue& q, int levels, std::atomic<int>& ran) {
+  ran.fetch_add(1);
+  if (levels == 0) return;
+  wring::task_group group{q};
+  group.run([&] { descend(q, levels - 1, ran); });
+  group.wait();
+}
+
+TEST_F(fork, workers_lend_their_stacks_in_the_child_as_in_the_parent) {
+  test_runtime rt{{.cpus = 1}};
+  wring::workqueue q{rt, {.name = "nested", .ordered = true}};
+  const auto nest = [&] {
+    std::atomic<int> ran{0};
+    q.submit([&] { descend(q, 3'000, ran); });
+    q.flush();
+    return ran.load();
+  };
+  EXPECT_EQ(nest(), 3'001);
+  EXPECT_EQ(in_forked_child([&](claims& c) { c.check(nest() == 3'001, "all levels have run"); }), 0);
+  EXPECT_EQ(nest(), 3'001);
+}
+
+// Whichever of several threads uses the parent's item or group first in the child: the others wait until it is as new,
+// and exactly one of them queues the item. Method: threads that meet at each item.
+TEST_F(fork, the_childs_threads_may_use_the_parents_items_and_groups_at_the_same_time) {
+  constexpr int threads = 2;
+  constexpr int rounds = 500;
+  test_runtime rt{{.cpus = 2}};
+  wring::workqueue q{rt, {.name = "used", .max_active = 1}};
+  std::atomic<int> ran{0};
+  std::deque<wring::work> items;
+  std::deque<wring::task_group> groups;
+  for (int i = 0; i < rounds; ++i) {
+    q.queue(items.emplace_back([&] { ran.fetch_add(1); }));
+    groups.emplace_back(q).run([] {});
+  }
+  q.flush();
+  EXPECT_EQ(in_forked_child([&](claims& c) {
+              ran.store(0);
+              plug stopper{q};
+              std::atomic<int> arrived{0};
+              std::atomic<int> accepted{0};
+              std::atomic<int> children{0};
+              wring::test::together(threads, [&](int) {
+                for (int i = 0; i < rounds; ++i) {
+                  arrived.fetch_add(1);
+                  while (arrived.load() < threads * (i + 1)) continue;
+                  const auto n = static_cast<std::size_t>(i);
+                  groups[n].run([&] { children.fetch_add(1); });
+                  accepted.fetch_add(q.queue(items[n]) ? 1 : 0);
+                }
+              });
+              c.check(accepted.load() == rounds, "each item was queued once");
+              stopper.pull();
+              for (wring::task_group& g : groups) g.wait();
+              q.flush();
+              c.check(ran.load() == rounds, "each item ran once");
+              c.check(children.load() == threads * rounds, "no child was forgotten");
+            }),
+            0);
+  for (wring::task_group& g : groups) g.wait();
 }
 
 // Children fork, too.

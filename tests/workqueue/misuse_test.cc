@@ -66,6 +66,29 @@ TEST(misuse, destroying_the_own_queue_is_reported_and_another_one_is_destroyed) 
   EXPECT_EQ(runs.load(), 2);
 }
 
+// WQ-35: the queue stays, what is in it runs, and the runtime complains at its end.
+TEST(misuse, destroying_the_own_queue_gives_up_and_leaks_it) {
+  test::report_log misuses;
+  {
+    runtime rt{{.cpus = 1,
+                .on_misuse = [](const char* text, void* log) { static_cast<test::report_log*>(log)->add(text); },
+                .report_context = &misuses}};
+    auto queue = std::make_unique<workqueue>(rt, workqueue_options{.name = "mine"});
+    test::counter runs;
+    queue->submit([&] {
+      queue->submit([&] { runs.add(); });
+      queue.reset();
+      runs.add();
+    });
+    runs.wait_for(2);
+    test::eventually([&] { return rt.stats().pools[0].idle == rt.stats().pools[0].workers; });
+  }
+  const auto lines = misuses.take();
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("destroyed from one of its own callbacks"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[1].find("a runtime is destroyed while queue 'mine' exists"), std::string::npos) << lines[1];
+}
+
 TEST(misuse, cancel_sync_of_an_item_from_itself_returns_false) {
   test_runtime rt;
   workqueue queue{rt, {.name = "mine"}};

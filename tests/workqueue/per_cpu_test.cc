@@ -246,6 +246,8 @@ TEST(per_cpu, nodes_have_pools_of_their_own) {
   EXPECT_EQ(inside.value(), 10) << "half of 20 for half of the CPUs";
   end.open();
   q.flush();
+  EXPECT_TRUE(q.queue_near(77, near_first)) << "a node that is not there is no wish";
+  near_first.flush();
   wring::workqueue bound{rt, {.name = "bound", .per_cpu = true}};
   wring::work item{[] {}};
   EXPECT_TRUE(bound.queue_near(1, item));

@@ -96,6 +96,19 @@ TEST(shutdown, the_report_names_what_is_stuck_and_where) {
   ::close(ends[1]);
 }
 
+// Who neither announced anything nor is in a call computes. Method: reports until one finds it on a CPU.
+TEST(shutdown, the_report_says_of_a_callback_that_waits_for_nothing_that_it_computes) {
+  test_runtime rt{{.cpus = 2}};
+  wring::workqueue q{rt, {.name = "numbers"}};
+  std::atomic<bool> enough{false};
+  q.submit([&] {
+    while (!enough.load()) continue;
+  });
+  wring::test::eventually([&] { return holds(rt->shutdown(1ms).text(), ", computes\n"); });
+  enough.store(true);
+  EXPECT_TRUE(rt->shutdown(1h).complete);
+}
+
 // After the end every call answers at once. WQ-46.
 TEST(shutdown, afterwards_queue_calls_return_false_and_waits_return) {
   test_runtime rt{{.cpus = 2}};
@@ -104,19 +117,30 @@ TEST(shutdown, afterwards_queue_calls_return_false_and_waits_return) {
   wring::work item{[] {}};
   wring::delayed_work later{[] {}};
   wring::delayed_work other{[] {}};
+  wring::delayed_work hurried{[] { ADD_FAILURE(); }};
   q.queue(item);
   q.queue_delayed(later, 1h);
+  q.queue_delayed(hurried, 1h);
   const wring::shutdown_report report = rt->shutdown(1h);
   ASSERT_TRUE(report.complete);
-  EXPECT_EQ(report.delayed, 1u);
+  EXPECT_EQ(report.delayed, 2u);
   EXPECT_TRUE(later.pending()) << "a delayed item that has not come due stays as it was (WQ-92)";
   EXPECT_TRUE(later.cancel()) << "and can be cancelled";
   EXPECT_FALSE(q.queue(item));
   EXPECT_FALSE(divided.queue_on(0, item));
+  EXPECT_FALSE(hurried.flush()) << "its delay is cut short, and it is refused";
+  EXPECT_FALSE(hurried.pending());
+  EXPECT_FALSE(q.queue_delayed(other, 0ns));
   EXPECT_FALSE(q.queue_delayed(other, 1ms));
   EXPECT_FALSE(q.modify(other, 1ms));
   EXPECT_FALSE(other.pending());
   EXPECT_FALSE(q.submit([] {}));
+  try {
+    divided.run_on(rt->cpus().front().id, [] { ADD_FAILURE(); });
+    ADD_FAILURE() << "it returned";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::operation_canceled);
+  }
   auto refused = q.submit_for_result([] { return 1; });
   EXPECT_THROW(refused.get(), std::future_error);
   EXPECT_TRUE(q.flush());
@@ -195,6 +219,16 @@ TEST(shutdown, with_nothing_to_end_it_is_complete_at_once) {
   test_runtime rt{{.cpus = 1}};
   EXPECT_TRUE(rt->shutdown(0ns).complete);
   for (const wring::pool_stats& p : rt->stats().pools) EXPECT_EQ(p.workers, 0u);
+}
+
+// The last test: the default runtime cannot be had again.
+TEST(shutdown, of_the_default_runtime_runs_what_it_has_and_takes_no_more) {
+  wring::workqueue q{{.name = "default"}};
+  std::atomic<bool> ran{false};
+  q.submit([&] { ran.store(true); });
+  EXPECT_TRUE(wring::shutdown(1h).complete);
+  EXPECT_TRUE(ran.load());
+  EXPECT_EQ(wring::workqueue::create().error(), std::errc::operation_canceled);
 }
 
 }  // namespace

@@ -237,6 +237,68 @@ TEST(task_group, recursion_on_an_ordered_queue_does_not_deadlock) {
   queue.flush();
 }
 
+// Nests on an ordered queue until the stack of its worker is half used; the child after that runs on another worker's.
+struct lent_stack {
+  workqueue& queue;
+  void (*child)(lent_stack&);
+  std::thread::id first{};
+  gate entered{};
+  gate released{};
+
+  void begin() {
+    queue.submit([this] {
+      first = std::this_thread::get_id();
+      descend();
+    });
+  }
+  void descend() {
+    if (std::this_thread::get_id() != first) return child(*this);
+    task_group inner{queue};
+    inner.run([this] { descend(); });
+    inner.wait();
+  }
+};
+
+TEST(task_group, a_worker_that_lends_its_stack_is_shown_and_reported_as_task_group) {
+  test_runtime rt{{.cpus = 1}};
+  workqueue queue{rt, {.name = "nested", .ordered = true}};
+  lent_stack s{queue, [](lent_stack& self) {
+                 const blocking_scope scope;
+                 self.entered.open();
+                 self.released.wait();
+               }};
+  s.begin();
+  s.entered.wait();
+  unsigned helpers = 0;
+  for (const worker_stats& w : rt->stats().workers) {
+    if (w.description == "task_group" && w.state == worker_stats::state_kind::blocked) ++helpers;
+  }
+  EXPECT_EQ(helpers, 1u) << rt->describe();
+  const shutdown_report report = rt->shutdown(std::chrono::nanoseconds{0});
+  EXPECT_FALSE(report.complete);
+  EXPECT_NE(report.text().find("in a callback of 'task_group'"), std::string::npos) << report.text();
+  s.released.open();
+  EXPECT_TRUE(rt->shutdown(std::chrono::hours{1}).complete);
+}
+
+// WQ-U1. Method: the child spins, so it is not seen to wait, until an item has run that needs the only CPU's place.
+TEST(task_group, the_floor_replaces_a_worker_that_lends_its_stack_to_a_child_that_is_stuck) {
+  test_runtime rt{{.cpus = 1,
+                   .stall_floor = std::chrono::milliseconds{5},
+                   .cpu_intensive_threshold = std::chrono::microseconds{0}}};
+  workqueue queue{rt, {.name = "nested", .ordered = true}};
+  workqueue other{rt, {.name = "other"}};
+  lent_stack s{queue, [](lent_stack& self) {
+                 self.entered.open();
+                 while (!self.released.is_open()) std::this_thread::yield();
+               }};
+  s.begin();
+  s.entered.wait();
+  other.submit([&] { s.released.open(); });
+  queue.flush();
+  EXPECT_GE(rt.pool().stalls, 1u);
+}
+
 int fibonacci(workqueue& queue, int n) {
   if (n < 2) return n;
   int left = 0;
