@@ -43,8 +43,8 @@ struct runtime_options {
   // What per-CPU and per-node queues take for the machine, in hwloc's synthetic syntax ("node:2 core:4 pu:2"), for
   // tests; copied. Null means the machine. A worker that cannot be bound to such a CPU runs anywhere.
   const char* topology = nullptr;
-  // Hard limit of threads in each pool. Reaching it is warned about once and counted in the stats; work
-  // then waits for a worker to become free.
+  // Hard limit of threads in each pool. Reaching it is counted in the stats, and reported once with what the workers
+  // wait for; work then waits for one to become free.
   unsigned max_workers = 512;
   // Address space of a worker's stack; a guard page comes on top.
   std::size_t stack_bytes = std::size_t{1} << 20;

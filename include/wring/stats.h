@@ -73,7 +73,7 @@ struct stuck_callback {
   std::string description;           // set_worker_description(), if it was called
   std::chrono::nanoseconds running;  // at least so long
   bool announced;                    // it is inside a blocking_scope, or a wait of wring
-  std::string waits_in;              // the system call, "read of fd 5 (pipe:[77])"; empty: in none, it computes
+  std::string waits_in;  // "a flush of 'log'", or the system call, "read of fd 5 (pipe:[77])"; empty: it computes
 };
 
 struct shutdown_report {

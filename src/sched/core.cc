@@ -67,6 +67,7 @@ core::~core() {
 // No source is left, and none comes.
 void core::end_threads() {
   time_.stop();
+  detect_.join();
   pools_.for_each([](sched::worker_pool& pool) { pool.stop(); });
 }
 

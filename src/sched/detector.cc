@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace wring::sched {
 
@@ -38,22 +39,41 @@ detector::detector(detection asked, const char* environment, reporter& report)
 }
 
 detector::choice detector::chosen() {
-  const base::lock_guard lock{mu_};
-  if (choice_.kind == detection::automatic) choose();
+  {
+    const base::lock_guard lock{mu_};
+    begin_locked();
+  }
+  join();
   return choice_;
 }
 
 detection detector::kind() noexcept {
-  if (const detection kind = kind_.load(base::order::acquire); kind != detection::automatic) return kind;
+  const detection known = kind_.load(base::order::acquire);
+  if (known == detection::automatic && mu_.try_lock()) {  // else somebody begins, or waits for the end
+    begin_locked();
+    mu_.unlock();
+  }
+  return known;
+}
+
+void detector::begin_locked() noexcept {
+  if (std::exchange(begun_, true)) return;
+  constexpr std::size_t stack_bytes = std::size_t{128} << 10;
+  const auto entry = [](void* self) { static_cast<detector*>(self)->choose(); };
+  if (base::thread_create(thread_, {.name = "wring/detect", .stack_bytes = stack_bytes}, entry, this) != 0) choose();
+}
+
+void detector::join() noexcept {
   const base::lock_guard lock{mu_};
-  if (choice_.kind == detection::automatic) choose();
-  return choice_.kind;
+  if (thread_.joinable()) base::thread_join(thread_);
 }
 
 // What another thread of the parent was about to choose is not looked at.
-void detector::renew_in_child() {
+void detector::renew_in_child() WRING_NO_ANALYSIS {  // the only thread there is
   mu_.renew_in_child();
-  if (kind_.load(base::order::acquire) == detection::automatic) std::construct_at(&choice_);
+  std::construct_at(&thread_);
+  begun_ = kind_.load(base::order::acquire) != detection::automatic;
+  if (!begun_) std::construct_at(&choice_);
 }
 
 void detector::choose() {
@@ -80,7 +100,7 @@ void detector::choose() {
   choice_.kind = kind;
   choice_.why = why.empty() ? "the best there is, and it works" : why;
   stat_.store(choice_.stat, base::order::relaxed);
-  kind_.store(kind, base::order::release);  // pairs with kind()
+  kind_.store(kind, base::order::release);  // pairs with kind(), renew_in_child()
 }
 
 }  // namespace wring::sched

@@ -2,8 +2,8 @@
 // shutdown: the end of a runtime's work, or a report of what keeps it from ending.
 
 #include "base/parker.h"
-#include "base/thread_state.h"
 #include "sched/core.h"
+#include "sched/stuck.h"
 
 #include <wring/blocking.h>
 
@@ -25,11 +25,7 @@ using sightings = std::map<const sched::worker*, std::uint64_t>;
 
 template <class F>
 void for_each_busy(sched::pools& pools, const F& call) {
-  pools.for_each([&](sched::worker_pool& pool) {
-    for (unsigned i = 0; sched::worker* const w = pool.at(i); ++i) {
-      if (sched::source* const s = w->serving.load(base::order::acquire)) call(*w, *s);  // with the source's store
-    }
-  });
+  pools.for_each([&](sched::worker_pool& pool) { sched::for_each_inside(pool, call); });
 }
 
 sightings look_around(sched::pools& pools) {
@@ -49,20 +45,6 @@ std::chrono::nanoseconds time_in_item(const sched::worker& w, const sched::sourc
   const auto then = before.find(&w);
   const bool the_same = then != before.end() && then->second == w.items_started.load(base::order::relaxed);
   return the_same ? waited : 0ns;
-}
-
-stuck_callback described(sched::worker& w, const sched::source& s, const sched::source::sight& seen) {
-  stuck_callback c{.worker = w.pool.name_of(w),
-                   .thread_id = w.thread_id.load(base::order::relaxed),
-                   .queue = s.name(),
-                   .callback = base::describe_code(seen.code),
-                   .description = w.description_text(),
-                   .running = {},
-                   .announced = (w.out_of_count.load(base::order::relaxed) & sched::worker::blocked) != 0,
-                   .waits_in = {}};
-  const base::thread_state state = base::look_at_thread(c.thread_id);
-  if (state.state != 'R') c.waits_in = !state.call.empty() ? state.call : state.kernel_function;
-  return c;
 }
 
 }  // namespace
@@ -102,8 +84,8 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
     for_each_busy(pools_, [&](sched::worker& w, sched::source& s) {
       sched::source::sight seen;
       if (!s.look(w, seen)) return;
-      report.stuck.push_back(described(w, s, seen));
-      report.stuck.back().running = time_in_item(w, seen, before, base::clock::now() - begin);
+      const auto running = time_in_item(w, seen, before, base::clock::now() - begin);
+      report.stuck.push_back(sched::stuck_in(w, s, seen, running));
     });
     queues->unfinished(report.queues);
   }

@@ -13,6 +13,7 @@ set(WRING_SCHED_SOURCES
     sched/runtime.cc
     sched/shutdown.cc
     sched/snapshot.cc
+    sched/stuck.cc
     sched/supply.cc
     sched/timekeeper.cc
     sched/watch.cc

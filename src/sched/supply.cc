@@ -5,6 +5,7 @@
 // at a time manages. A refused creation is retried by a timer; until then nobody tries (WQ-103).
 
 #include "base/patience.h"
+#include "sched/stuck.h"
 #include "sched/worker_pool.h"
 
 #include <algorithm>
@@ -139,17 +140,13 @@ void worker_pool::retry_due(base::timer& t) {
   if (pool.more()) pool.notify();
 }
 
-void worker_pool::report_limit() noexcept {
-  limit_reached_.fetch_add(1, base::order::relaxed);
-  {
-    const base::lock_guard lock{idle_mu_};
-    if (limit_reported_) return;
-    limit_reported_ = true;
-  }
+// The timekeeper, see ask_timekeeper().
+void worker_pool::report_limit() {
+  const std::string crowd = crowd_in(*this);
   services_.report.warn("pool " + name() + " has reached its limit of " +
                         std::to_string(services_.options.max_workers) +
-                        " workers (runtime_options::max_workers) and all of them are busy or blocked; work waits until "
-                        "one is free");
+                        " workers (runtime_options::max_workers); work waits until one is free" +
+                        (crowd.empty() ? "" : ". They are: " + crowd));
 }
 
 // ---- surplus workers leave --------------------------------------------------------------------------------

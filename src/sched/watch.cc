@@ -10,17 +10,15 @@
 #include "sched/worker_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wring::sched {
 
 namespace {
 constexpr std::uint64_t interval_min_ns = 50'000;
-// While a CPU is free, work behind a stuck leader should not wait long; a look costs about a microsecond.
 constexpr std::uint64_t interval_max_ns = 1'000'000;
-// While all CPUs are busy and nothing waits. What is published then waits so long at most for the look that finds out
-// which of the busy ones wait.
-constexpr std::uint64_t busy_interval_max_ns = 4'000'000;
-constexpr std::uint64_t floor_looks = 4;  // looks per stall floor while all CPUs are busy
+// Of a CPU, looks at workers use at most one part in so many.
+constexpr std::uint64_t share_of_looks = 10;
 }  // namespace
 
 void worker_pool::watch() noexcept {
@@ -33,6 +31,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
       begin_creation()) {  // pairs with wake_one()
     create();
   }
+  if (limit_wanted_.load(base::order::relaxed) && limit_wanted_.exchange(false, base::order::acquire)) report_limit();
   if (!watched()) {
     look_interval_ns_ = 0;
     return base::never;
@@ -47,8 +46,8 @@ base::instant worker_pool::look(base::instant now) noexcept {
 
   const sight seen = look_at_workers(now);
   if (seen.moving) progress_since_ = now;
-  const bool looked_for = pressed() && services_.detect.kind() != detection::announced;
-  const bool found = looked_for && recount(now);
+  const bool something_waits = pressed();
+  const recounted r = something_waits ? recount(now) : recounted{};
   keep_floor(now);
 
   if (!seen.moving && !more()) {
@@ -64,13 +63,9 @@ base::instant worker_pool::look(base::instant now) noexcept {
     }
     watched_.exchange(1, base::order::seq_cst);
   }
-  const auto floor = std::chrono::nanoseconds{services_.options.stall_floor}.count();
-  const bool often = looked_for || word_.load().awake < target() || floor == 0;
-  const std::uint64_t most =
-      often ? interval_max_ns
-            : std::clamp(static_cast<std::uint64_t>(floor) / floor_looks, interval_max_ns, busy_interval_max_ns);
-  look_interval_ns_ = seen.relieved || found ? interval_min_ns : std::min(look_interval_ns_ * 2, most);
-  return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
+  look_interval_ns_ = seen.relieved || r.soon ? interval_min_ns : std::min(look_interval_ns_ * 2, interval_max_ns);
+  const std::uint64_t pause = std::max(look_interval_ns_, r.cost_ns * share_of_looks);
+  return look_due_ = now + std::chrono::nanoseconds{pause};
 }
 
 worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
@@ -79,15 +74,17 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
     worker* const w = at(i);
     if (w == nullptr) break;
     const std::uint64_t item = w->items_started.load(base::order::relaxed);
-    if (item != w->seen_item) {
+    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
+    const source* const before = std::exchange<const source*>(w->seen_serving, s);
+    if (const std::uint64_t items = item - w->seen_item; items != 0) {
+      const std::int64_t time = (now - w->seen_since).count();
       w->seen_item = item;
       w->seen_since = now;
       seen.moving = true;
-      continue;
+      // A leader whose items have become long, though none of them lasts from one look to the next.
+      if (s == nullptr || s != before || static_cast<std::uint64_t>(time) < items * interval_min_ns) continue;
     }
-    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
     if (s == nullptr) continue;
-    seen.stuck = true;
     if (s->relieve(*w, item)) {
       base::sometimes("stuck leader relieved");
       seen.relieved = true;

@@ -55,6 +55,7 @@ class alignas(base::cache_line) worker {
   void* frame = nullptr;                         // what the source keeps about this worker
   base::atomic<std::uint8_t> out_of_count{0};    // inside an item; the reasons. Changed by who holds its source
   base::atomic<std::uint64_t> items_started{0};  // also the number of the item it is in
+  base::atomic<const void*> code{nullptr};       // the callback it is in, children of a group's waiter included
 
   // The worker only.
   unsigned blocking_depth = 0;
@@ -76,8 +77,17 @@ class alignas(base::cache_line) worker {
     items_started.store(items_started.load(base::order::relaxed) + 1, base::order::relaxed);
   }
 
-  // Statistics; written by the worker, read by anybody.
+  // Its callback runs: what was seen of the one before in the same item, or before that called a child, is over.
+  void runs_on() noexcept {
+    constexpr std::uint8_t seen = stuck | seen_waiting;
+    if ((out_of_count.load(base::order::relaxed) & seen) != 0) [[unlikely]]
+      serving.load(base::order::relaxed)->join_count(*this, seen, true);
+  }
+
+  // Written by the worker, read by anybody.
   base::atomic<std::uint64_t> blocked_ns{0};
+  base::atomic<const char*> waits_for{nullptr};   // "a flush": what of wring it waits for; null: nothing
+  base::atomic<const source*> waits_on{nullptr};  // of this source; null: of none. Sources are never freed
   base::mutex description_mu{base::rank::leaf};
   char description[description_bytes] WRING_GUARDED_BY(description_mu) = {};
 
@@ -91,12 +101,16 @@ class alignas(base::cache_line) worker {
 
   // The timekeeper only: what it saw at its last look.
   std::uint64_t seen_item = 0;
+  const source* seen_serving = nullptr;
   base::instant seen_since{};
   std::uint64_t measured_item = ~std::uint64_t{0};  // whose CPU time is measured
   std::int64_t measured_from_ns = 0;                // since that of the thread was so much
+  std::uint64_t measured_after_blocked_ns = 0;      // `blocked_ns` then
   std::int64_t cpu_ns = 0;                          // of the thread, when it was last looked at
-  base::instant cpu_moved{};                        // when that had changed
+  base::instant cpu_looked_at{};                    // which was then
+  base::instant cpu_moved{};                        // when it had changed
   unsigned looks_left_out = 0;                      // it is known to wait
+  bool ring_refused = false;                        // by the system, for this thread
   // Opened and closed by the timekeeper, under worker_pool::rings_mu_; others look under it.
   base::switch_ring switches;
 
@@ -104,6 +118,24 @@ class alignas(base::cache_line) worker {
 
  private:
   using slot = base::thread_slot<worker, worker>;
+};
+
+// While it lives, people are told that the calling thread, if it is a worker, waits for `what` of that source.
+class wait_note {
+ public:
+  wait_note(const char* what, const source* of) noexcept : worker_{worker::current()} {
+    if (worker_ == nullptr) return;
+    worker_->waits_on.store(of, base::order::relaxed);
+    worker_->waits_for.store(what, base::order::release);  // pairs with who tells people
+  }
+  ~wait_note() {
+    if (worker_ != nullptr) worker_->waits_for.store(nullptr, base::order::relaxed);
+  }
+  wait_note(const wait_note&) = delete;
+  wait_note& operator=(const wait_note&) = delete;
+
+ private:
+  worker* const worker_;
 };
 
 }  // namespace wring::sched

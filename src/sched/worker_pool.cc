@@ -73,8 +73,7 @@ void worker_pool::notify() noexcept {
 // The caller has claimed a slot.
 void worker_pool::wake_one() noexcept {
   worker* w = nullptr;
-  bool nobody = false;
-  bool report = false;
+  bool at_limit = false;
   bool first = false;
   {
     const base::lock_guard lock{idle_mu_};
@@ -85,8 +84,7 @@ void worker_pool::wake_one() noexcept {
       // Whoever frees a worker, or the retry, looks again. Given back under the lock: a worker that parks
       // from here on must not find our slot and rely on it.
       word_.leave_searching();
-      nobody = true;
-      report = !cooling_down_ && !stopping_;
+      at_limit = !cooling_down_ && !stopping_;
     } else {
       ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
       first = alive_ == 0;
@@ -95,16 +93,23 @@ void worker_pool::wake_one() noexcept {
   if (w != nullptr) {
     wakeups_.fetch_add(1, base::order::relaxed);
     w->parker.unpark();
-  } else if (nobody && report) {
-    report_limit();
+  } else if (at_limit) {
+    limit_reached_.fetch_add(1, base::order::relaxed);
+    if (!limit_reported_.exchange(true, base::order::relaxed)) ask_timekeeper(limit_wanted_);
   } else if (first) {
-    first_wanted_.store(true, base::order::release);  // pairs with look()
-    services_.time.kick();
+    ask_timekeeper(first_wanted_);
   }
+}
+
+// Something that takes longer than a publisher should wait, done once.
+void worker_pool::ask_timekeeper(base::atomic<bool>& wish) noexcept {
+  wish.store(true, base::order::release);  // pairs with look()
+  services_.time.kick();
 }
 
 bool worker_pool::mark(worker& w, std::uint8_t why) noexcept {
   const std::uint8_t before = w.out_of_count.load(base::order::relaxed);
+  if ((why & worker::seen_waiting) != 0) blocks_seen_.fetch_add(1, base::order::relaxed);
   w.out_of_count.store(before | why, base::order::relaxed);
   if ((before & worker::waits) == 0 && (why & worker::waits) != 0) {
     const std::int32_t blocked = blocked_.fetch_add(1, base::order::relaxed) + 1;

@@ -128,6 +128,7 @@ class worker_pool {
   // worker_pool.cc: publishing, taking, the life of a worker
   void notify() noexcept;
   void wake_one() noexcept;
+  void ask_timekeeper(base::atomic<bool>& wish) noexcept;
   void drain_inbox_locked() noexcept WRING_REQUIRES(sources_mu_);
   source* take() noexcept;
   static void main(void* w);
@@ -148,7 +149,7 @@ class worker_pool {
   int create() noexcept;
   worker* free_slot() noexcept;
   void creation_refused(int error) noexcept;
-  void report_limit() noexcept;
+  void report_limit();
   static void retry_due(base::timer& t);
   static void retire_due(base::timer& t);
   [[nodiscard]] bool too_many_idle_locked() const noexcept WRING_REQUIRES(idle_mu_);
@@ -156,7 +157,6 @@ class worker_pool {
   // watch.cc
   struct sight {
     bool moving;    // some worker has started an item since the last look
-    bool stuck;     // some worker is in the same item as at the last look
     bool relieved;  // something that waited behind a stuck worker was handed to others
   };
   sight look_at_workers(base::instant now) noexcept;
@@ -170,18 +170,22 @@ class worker_pool {
     std::uint64_t item;
     std::uint8_t reasons;  // why it is out of the count
   };
+  struct recounted {
+    bool soon;              // look again: somebody was taken out of the count, or it is not known yet how to see
+    std::uint64_t cost_ns;  // CPU time
+  };
   template <class F>
   void for_each_busy(const F& f) noexcept;
-  bool recount(base::instant now) noexcept;
+  recounted recount(base::instant now) noexcept;
   void recount_by_rings() noexcept;
   bool take_out_waiting(const at_work& b) noexcept;
   bool take_out_intensive(const at_work& b) noexcept;
-  bool still_waits(const at_work& b, base::instant now) noexcept;
-  bool uses_much_cpu(const at_work& b) noexcept;
-  base::thread_sight sight_of(worker& w, base::instant now) noexcept;
+  bool goes_on(const at_work& b, base::instant now) noexcept;
+  bool uses_much_cpu(const at_work& b, std::int64_t used) noexcept;
+  base::thread_sight sight_of(worker& w, std::int64_t used, base::instant now) noexcept;
   void watch_switches(worker& w) noexcept;
   void unwatch_switches(worker& w) noexcept;
-  void expect(unsigned waiting) noexcept;
+  void expect() noexcept;
   void forget_expected() noexcept;
 
   static worker_pool& of(base::timer& t) noexcept { return *reinterpret_cast<worker_pool*>(t.cookie); }
@@ -209,7 +213,6 @@ class worker_pool {
   bool retirement_armed_ WRING_GUARDED_BY(idle_mu_) = false;
   bool stopping_ WRING_GUARDED_BY(idle_mu_) = false;
   bool refusal_reported_ WRING_GUARDED_BY(idle_mu_) = false;
-  bool limit_reported_ WRING_GUARDED_BY(idle_mu_) = false;
   base::atomic<std::uint32_t> idle_hint_{0};  // idle_count_, to be read without the lock
 
   base::timer retry_timer_;
@@ -218,17 +221,19 @@ class worker_pool {
   std::vector<base::atomic<worker*>> workers_;  // by index; written under idle_mu_
 
   alignas(base::cache_line) base::atomic<std::uint32_t> watched_{0};
-  base::atomic<bool> first_wanted_{false};  // somebody published and there is no worker at all
+  base::atomic<bool> first_wanted_{false};    // somebody published and there is no worker at all
+  base::atomic<bool> limit_wanted_{false};    // a report that max_workers exist
+  base::atomic<bool> limit_reported_{false};  // or asked for
   // The timekeeper only.
   base::instant look_due_{};
   std::uint64_t look_interval_ns_ = 0;
-  std::uint64_t progress_seen_ = 0;
   base::instant progress_since_{};
-  double waiting_estimate_ = 0;  // of workers that wait unannounced
+  double waiting_estimate_ = 0;  // of workers that wait
 
   base::atomic<std::uint32_t> expected_waiting_{0};  // waiting_estimate_, rounded; so many more may stay awake
   base::mutex rings_mu_{base::rank::leaf};  // others than the timekeeper look at rings, or it opens or closes one
-  base::atomic<std::uint32_t> rings_{0};    // workers with a ring
+  std::uint64_t rings_looked_at_ WRING_GUARDED_BY(rings_mu_) = 0;  // by others; ticks
+  base::atomic<std::uint32_t> rings_{0};                           // workers with a ring
 
   // Statistics.
   base::atomic<std::uint64_t> wakeups_{0};

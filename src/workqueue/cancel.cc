@@ -61,7 +61,7 @@ bool wait_for_run(item& it) noexcept {
   pool_workqueue* const q = served_by(*w);
   waiter end;
   if (q == nullptr || !q->watch_run(*w, it, end)) return false;
-  wait_blocking(end, q->home());
+  wait_blocking(end, "the end of an item", *q);
   return true;
 }
 
@@ -107,7 +107,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
       return flush_result::refused;
     }
     if (attempt.placed) {
-      wait_blocking(barrier.end, q->home());
+      wait_blocking(barrier.end, "the end of an item", *q);
       return flush_result::waited;
     }
   }

@@ -42,9 +42,11 @@ void note_gone(const item& it) noexcept {
   }
 }
 
-void wait_blocking(waiter& w, core& where) noexcept {
+void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept {
   if (w.done.completed()) return;
   const blocking_scope scope;
+  const sched::wait_note note{what, &of};
+  core& where = of.home();
   // In a forked child that could not get its first thread somebody has to try again.
   while (!where.time().has_thread() && !where.shutting_down()) {
     if (w.done.wait(base::clock::now() + where.options().creation_retry)) return;

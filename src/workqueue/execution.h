@@ -85,15 +85,14 @@ struct execution : frame {
   execution& operator=(const execution&) = delete;
 
   sched::worker& worker;
-  base::atomic<item::entry_point> code{nullptr};  // of what runs, for reports; written by the owner, read by anybody
-  base::atomic<std::uint64_t> began_ticks{0};     // when that began; 0: a leader does not know
-  unsigned colour = 0;                            // the flush colour its item was started in
-  std::uint32_t messages = 0;                     // visitors who left something here (bias.h)
-  item_list handed;                               // to be run here next, in this order (WQ-61), barriers included
-  waiter_chain waiters;                           // for the end of `running`
+  base::atomic<std::uint64_t> began_ticks{0};  // when that began; 0: a leader does not know
+  unsigned colour = 0;                         // the flush colour its item was started in
+  std::uint32_t messages = 0;                  // visitors who left something here (bias.h)
+  item_list handed;                            // to be run here next, in this order (WQ-61), barriers included
+  waiter_chain waiters;                        // for the end of `running`
 };
 
-// Announces blocking, then waits. `where`: whose threads will tell `w`.
-void wait_blocking(waiter& w, core& where) noexcept;
+// Announces blocking, then waits, for `what` of that queue (see sched::wait_note), whose threads will tell `w`.
+void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept;
 
 }  // namespace wring::detail

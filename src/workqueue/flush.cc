@@ -107,7 +107,7 @@ namespace {
 void flush_members(pool_workqueue& q) noexcept {
   if (q.siblings() == nullptr) {
     flusher f;
-    if (q.begin_flush(f)) wait_blocking(f, q.home());
+    if (q.begin_flush(f)) wait_blocking(f, "a flush", q);
     return;
   }
   const auto members = q.siblings()->all();
@@ -120,10 +120,10 @@ void flush_members(pool_workqueue& q) noexcept {
     if (flushers) {
       ++begun;
     } else {
-      wait_blocking(f, q.home());
+      wait_blocking(f, "a flush", q);
     }
   }
-  for (std::size_t i = 0; i < begun; ++i) wait_blocking(flushers[i], q.home());
+  for (std::size_t i = 0; i < begun; ++i) wait_blocking(flushers[i], "a flush", q);
 }
 
 // An item may move on from a pool that is looked at to one that was looked at before; but then something starts

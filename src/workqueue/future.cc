@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "base/parker.h"
+#include "sched/worker.h"
 
 #include <wring/blocking.h>
 
@@ -13,6 +14,7 @@ namespace wring::detail {
 namespace {
 using event = base::basic_completion<base::atomic_ref<std::uint32_t>>;
 event of(std::uint32_t& word) noexcept { return event{base::atomic_ref<std::uint32_t>{word}}; }
+constexpr const char* a_result = "a result";
 }  // namespace
 
 once_event::once_event() noexcept : forks_{base::fork_generation()} {}
@@ -23,6 +25,7 @@ bool once_event::wait() noexcept {
   if (is_set()) return true;
   if (forks_ != base::fork_generation()) return false;
   const blocking_scope scope;
+  const sched::wait_note note{a_result, nullptr};
   of(word_).wait();
   return true;
 }
@@ -31,6 +34,7 @@ bool once_event::wait_for(std::chrono::nanoseconds timeout) noexcept {
   if (is_set()) return true;
   if (forks_ != base::fork_generation()) return false;
   const blocking_scope scope;
+  const sched::wait_note note{a_result, nullptr};
   return of(word_).wait(base::clock::now() + timeout);
 }
 

@@ -32,10 +32,11 @@ void group_helper::serve(sched::worker& w) {
   waiter& end = *end_;
   {
     const base::lock_guard lock{mu_};
+    w.code.store(nullptr, base::order::relaxed);
     w.serving.store(this, base::order::release);  // pairs with the timekeeper's look
   }
   {
-    const helper_frame inside{*queue_, nullptr};
+    const helper_frame inside{*queue_};
     item_access::run_children(*group_, *queue_);
   }
   if (sched::worker::current() != &w) return;  // a child forked and came back in the forked process
@@ -67,9 +68,11 @@ void group_helper::join_count(sched::worker& w, std::uint8_t reasons, bool self)
   pool_->join_count(w, reasons);
 }
 
-bool group_helper::look(sched::worker& w, sight&) {
+bool group_helper::look(sched::worker& w, sight& seen) {
   const base::lock_guard lock{mu_};
-  return w.serving.load(base::order::relaxed) == this;
+  if (w.serving.load(base::order::relaxed) != this) return false;
+  seen.code = w.code.load(base::order::relaxed);
+  return true;
 }
 
 void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
@@ -80,7 +83,7 @@ void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
   helper.prepare(q, group, q.pool(), end);
   q.pool().offer(helper);
   item_access::sleep(group);
-  if (!q.pool().withdraw(helper)) wait_blocking(end, q.home());
+  if (!q.pool().withdraw(helper)) wait_blocking(end, "a task_group", q);
   memory.release(helper);
 }
 

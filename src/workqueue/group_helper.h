@@ -21,19 +21,42 @@ class task_group;
 
 namespace wring::detail {
 
-// Says "inside an item of this queue" for a thread that runs a child on the spot.
-class helper_frame : frame {
+// Says "inside an item of this queue" for a thread that helps with a group.
+class helper_frame : protected frame {
  public:
-  helper_frame(pool_workqueue& its_queue, item* child) noexcept {
+  explicit helper_frame(pool_workqueue& its_queue) noexcept {
     queue = &its_queue;
-    running = child;
     one_shot = true;
     enter();
-    if (sched::worker* const w = sched::worker::current(); w != nullptr && child != nullptr) w->count_item();
   }
   ~helper_frame() { leave(); }
   helper_frame(const helper_frame&) = delete;
   helper_frame& operator=(const helper_frame&) = delete;
+};
+
+// And runs one of its children on the spot. To the pool that is an item of its own.
+class child_frame : helper_frame {
+ public:
+  child_frame(pool_workqueue& its_queue, item& child) noexcept : helper_frame{its_queue} {
+    running = &child;
+    sched::worker* const w = sched::worker::current();
+    if (w == nullptr) return;
+    outer_code_ = w->code.load(base::order::relaxed);
+    w->code.store(reinterpret_cast<const void*>(child.entry), base::order::relaxed);
+    w->count_item();
+    w->runs_on();
+  }
+  ~child_frame() {
+    sched::worker* const w = sched::worker::current();
+    if (w == nullptr) return;  // or the child's callback has forked, and this is the forked process
+    w->code.store(outer_code_, base::order::relaxed);
+    w->runs_on();
+  }
+  child_frame(const child_frame&) = delete;
+  child_frame& operator=(const child_frame&) = delete;
+
+ private:
+  const void* outer_code_ = nullptr;
 };
 
 class group_helper : public sched::source {

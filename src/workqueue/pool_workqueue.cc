@@ -233,6 +233,12 @@ void pool_workqueue::take_average(std::uint64_t ticks, std::uint64_t items) noex
   }
 }
 
+// One was long, or blocked. Until the average says otherwise, each worker takes one item at a time.
+void pool_workqueue::forget_short_items() noexcept {
+  short_items_.store(false, base::order::relaxed);
+  average_ticks_ = ticks_of_ns(long_item_ns);
+}
+
 bool pool_workqueue::idle() const noexcept {
   return active_ == 0 && run_.empty() && passed_ == nullptr && head_of(word_.load(base::order::acquire)) == nullptr;
 }
@@ -271,7 +277,7 @@ void pool_workqueue::on_callback_exception(const char* what) noexcept {
 // False: the callback forked and came back in the child, where the caller must touch nothing and go.
 bool pool_workqueue::run(execution& x, item& it) noexcept {
   const item::entry_point entry = it.entry;
-  x.code.store(entry, base::order::relaxed);
+  x.worker.code.store(reinterpret_cast<const void*>(entry), base::order::relaxed);
   const auto state = state_of(it);
   const std::uint64_t seen = state.load(base::order::relaxed);
   if ((seen & item_state::one_shot) == 0) {
@@ -462,6 +468,7 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
     if (leader_.load(base::order::relaxed) == &w && max_active_ > 1) {
       base::sometimes("leader blocked and gave its queue back");
       leader_.store(nullptr, base::order::relaxed);
+      forget_short_items();
       if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
     }
   }
@@ -480,7 +487,7 @@ bool pool_workqueue::look(sched::worker& w, sight& seen) {
   const visit hold{*this};
   if (w.serving.load(base::order::relaxed) != this) return false;
   const auto& x = *static_cast<execution*>(w.frame);
-  seen.code = reinterpret_cast<const void*>(x.code.load(base::order::relaxed));
+  seen.code = w.code.load(base::order::relaxed);
   seen.began_ticks = x.began_ticks.load(base::order::relaxed);
   return true;
 }
@@ -494,8 +501,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
     if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
     hold.leave_message(*static_cast<execution*>(w.frame));
     leader_.store(nullptr, base::order::relaxed);
-    short_items_.store(false, base::order::relaxed);
-    average_ticks_ = ticks_of_ns(long_item_ns);
+    forget_short_items();
     offer = settle();
   }
   if (offer) pool_->offer(*this);

@@ -164,6 +164,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool reopen() noexcept;
   item* find_child(const task_group& group, bool own_slot) noexcept;
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
+  void forget_short_items() noexcept;
   [[nodiscard]] bool leads() const noexcept {
     return !cpu_intensive_ && (max_active_ == 1 || short_items_.load(base::order::relaxed));
   }

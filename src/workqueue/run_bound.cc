@@ -34,8 +34,7 @@ struct bound_call : item {
 };
 
 // All are queued before anybody waits. False: one was refused, and the ones after it were not tried.
-bool run_on_each(core& where, slots& s, std::span<const base::topology::cpu> cpus, void (*call)(void*, unsigned),
-                 void* context) {
+bool run_on_each(slots& s, std::span<const base::topology::cpu> cpus, void (*call)(void*, unsigned), void* context) {
   std::deque<bound_call> calls;
   bool accepted = true;
   for (const base::topology::cpu& cpu : cpus) {
@@ -46,7 +45,7 @@ bool run_on_each(core& where, slots& s, std::span<const base::topology::cpu> cpu
       break;
     }
   }
-  for (bound_call& c : calls) wait_blocking(c.end, where);
+  for (bound_call& c : calls) wait_blocking(c.end, "a call on a CPU", s.of_cpu(c.cpu));
   return accepted;
 }
 
@@ -74,7 +73,7 @@ void run_bound(pool_workqueue& q, const unsigned* cpu, void (*call)(void*, unsig
     throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "wring: queue '" + q.name() + "' runs one callback at a time on that CPU: the caller"};
   }
-  if (!run_on_each(q.home(), *s, cpus, call, context)) {
+  if (!run_on_each(*s, cpus, call, context)) {
     throw std::system_error{std::make_error_code(std::errc::operation_canceled),
                             "wring: queue '" + q.name() + "' is being drained or destroyed"};
   }

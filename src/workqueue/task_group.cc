@@ -91,7 +91,7 @@ void task_group::run_children(detail::pool_workqueue& q) noexcept {
     if (h.it == nullptr) return;
     const std::uint32_t forks = base::fork_generation();
     {
-      const detail::helper_frame inside{q, h.it};
+      const detail::child_frame inside{q, *h.it};
       q.call(*h.it, h.it->entry);
     }
     if (forks != base::fork_generation()) return;  // the child's callback forked, and this is the forked process
@@ -102,6 +102,7 @@ void task_group::run_children(detail::pool_workqueue& q) noexcept {
 void task_group::sleep() noexcept {
   const auto word = atomically(outstanding_);
   const blocking_scope scope;
+  const sched::wait_note note{"a task_group", queue_->pwq_};
   for (;;) {
     std::uint32_t seen = word.load(base::order::acquire);  // pairs with finish()
     if (seen < one_child) return;

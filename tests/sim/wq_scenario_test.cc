@@ -498,4 +498,45 @@ TEST(wq_scenario, what_waits_behind_a_stuck_leader_is_handed_on) {
   EXPECT_SIM_EVENT(report, "stuck leader relieved", 0.2);
 }
 
+// The same, when no item lasts from one look to the next. Method: items of 2 us until looks come once in a millisecond,
+// then 60 of 400 us, which two workers end in half of the time that one needs.
+TEST(wq_scenario, a_leader_whose_items_become_long_is_helped) {
+  const auto report = sim::explore({.seeds = 200, .faults = sim::profile::none, .timers = false}, [] {
+    world w{{.cpus = 2, .detect = wring::detection::announced}};
+    wring::workqueue q{w, {.name = "led"}};
+    for (int i = 0; i < 30; ++i) q.submit([] {});
+    q.flush();
+    std::uint64_t begin = 0;
+    for (int i = 0; i < 2'000; ++i) q.submit([] { sim::spend(100); });
+    q.submit([&] {
+      sim::spend(3 * ms);
+      begin = sim::now_ns();
+    });
+    for (int i = 0; i < 60; ++i) q.submit([] { sim::stall(400 * us); });
+    q.flush();
+    sim::check(sim::now_ns() - begin < 18 * ms, "both workers ran them", sim::now_ns() - begin);
+  });
+  EXPECT_SIM_OK(report);
+}
+
+// Who blocks is not short: one leader does, and from then on each worker takes one item at a time.
+TEST(wq_scenario, only_one_leader_of_a_queue_blocks) {
+  const auto report = sim::explore({.seeds = 200, .faults = sim::profile::none, .timers = false}, [] {
+    world w{{.cpus = 2, .detect = wring::detection::announced}};
+    wring::workqueue q{w, {.name = "led"}};
+    for (int i = 0; i < 30; ++i) q.submit([] {});
+    q.flush();
+    for (int i = 0; i < 60; ++i) {
+      q.submit([] {
+        const wring::blocking_scope scope;
+        sim::stall(2 * ms);
+      });
+    }
+    q.flush();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "leader blocked and gave its queue back", 0.2);
+  EXPECT_LE(report.event("leader blocked and gave its queue back").times, report.seeds);
+}
+
 }  // namespace
