@@ -104,7 +104,7 @@ void worker_pool::recount_by_rings() noexcept {
 }
 
 bool worker_pool::take_out_waiting(const at_work& b) noexcept {
-  if (!b.s.leave_count(b.w, worker::seen_waiting, &b.item)) return false;
+  if (!b.s.leave_count(b.w, worker::seen_waiting, WRING_PLANT(next_item_taken_out) ? nullptr : &b.item)) return false;
   base::sometimes("a worker was seen to wait");
   watch_switches(b.w);  // it is likely to wait again
   return true;
@@ -123,7 +123,7 @@ bool worker_pool::goes_on(const at_work& b, base::instant now) noexcept {
     if (used >= 0 && used == w.cpu_ns) return false;
     seen = sight_of(w, used, now);
   }
-  if (seen != base::thread_sight::running) return false;
+  if (seen != base::thread_sight::running || WRING_PLANT(going_on_unseen)) return false;
   base::sometimes("a worker that was seen to wait goes on");
   return true;
 }
@@ -133,7 +133,8 @@ bool worker_pool::uses_much_cpu(const at_work& b, std::int64_t used) noexcept {
   const std::chrono::nanoseconds most = services_.options.cpu_intensive_threshold;
   if (most.count() == 0 || used < 0) return false;
   const std::uint64_t blocked = b.w.blocked_ns.load(base::order::relaxed);
-  if (b.w.measured_item != b.item || b.w.measured_after_blocked_ns != blocked) {
+  if ((b.w.measured_item != b.item && !WRING_PLANT(items_measured_as_one)) ||
+      b.w.measured_after_blocked_ns != blocked) {
     b.w.measured_item = b.item;
     b.w.measured_after_blocked_ns = blocked;
     b.w.measured_from_ns = used;

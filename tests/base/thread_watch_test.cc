@@ -187,6 +187,44 @@ TEST(thread_watch, sees_a_thread_sleep) {
   done.store(true, order::relaxed);
 }
 
+// As the kernel says it: 'S', 'D', 'R'.
+char state_of(std::uint32_t tid) {
+  std::ifstream status{"/proc/self/task/" + std::to_string(tid) + "/status"};
+  const std::string key = "State:\t";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key)) return line[key.size()];
+  }
+  return '?';
+}
+
+// Method: a thread that has made a child which it lets run first is in such a wait until the child ends, as if it
+// waited for a disk. The child has memory of its own, and calls nothing but the system.
+TEST(thread_watch, sees_a_thread_wait_that_no_signal_may_wake) {
+  if (!proc_is_there()) GTEST_SKIP() << "there is no /proc";
+  const pipe_pair child_is_there;
+  const pipe_pair child_may_end;
+  subject parent{[&] {
+    const long child = ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      char byte = 'x';
+      ::syscall(SYS_write, child_is_there.fd[1], &byte, 1);
+      ::syscall(SYS_read, child_may_end.fd[0], &byte, 1);
+      ::syscall(SYS_exit_group, 0);
+    }
+    EXPECT_EQ(test::status_of(static_cast<pid_t>(child)), 0);
+  }};
+  parent.go();
+  child_is_there.read_one();  // its parent waits, or is about to
+  eventually([&] { return state_of(parent.tid()) != 'R'; });
+  const char state = state_of(parent.tid());
+  const thread_sight seen = look_at_stat(parent.tid());
+  child_may_end.write_one();
+  parent.join();
+  if (state != 'D') GTEST_SKIP() << "this kernel calls it " << state;
+  EXPECT_EQ(seen, thread_sight::waiting);
+}
+
 TEST(thread_watch, sees_a_computing_thread_run_and_its_cpu_clock_move) {
   SKIP_WITHOUT_RINGS();
   atomic<bool> done{false};
@@ -487,6 +525,14 @@ TEST(thread_watch_probe, without_memory_for_rings_finds_the_rest) {
     switch_ring ring;
     c.check(ring.open(thread_id()) == -ENOMEM, "there is no memory for one ring more");
     check_no_rings(c, "no memory may be locked for a ring");
+  });
+}
+
+TEST(thread_watch_probe, without_cpu_clocks_finds_the_rest) {
+  IN_SANDBOX(no_clocks, [](claims& c) {
+    const watch_probe p = probe_thread_watch();
+    c.check(p.rings == rings_are_allowed() && p.stat == proc_is_there() && !p.cpu_clock, text_of(p).c_str());
+    c.check(p.cpu_clock_why == "clock_gettime of a thread's CPU clock: Operation not permitted", text_of(p).c_str());
   });
 }
 

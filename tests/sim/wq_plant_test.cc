@@ -193,4 +193,83 @@ TEST(wq_plant, an_item_lost_when_it_is_handed_over_is_found) {
   });
 }
 
+// ---- blocking that is seen (recount.cc) ---------------------------------------------------------------------
+
+constexpr std::uint64_t us = 1'000;
+constexpr std::uint64_t ms = 1'000 * us;
+
+// WQ-73: on its CPU, a worker that was seen to wait in one item is not taken out of the count in the next one, which
+// would let another run beside it.
+TEST(wq_plant, a_sight_of_one_item_that_counts_for_the_next_is_found) {
+  expect_found(
+      "next_item_taken_out",
+      [] {
+        world w{{.cpus = 1, .max_workers = 8, .stall_floor = 0ms, .cpu_intensive_threshold = 0us}};
+        std::optional<wring::workqueue> q;
+        {
+          const sim::calm no_faults;
+          q.emplace(w, wring::workqueue_options{.name = "one CPU", .per_cpu = true});
+        }
+        constexpr std::size_t waits = 6;
+        std::array<sim::gate, waits> gates;
+        std::size_t entered = 0;
+        int inside = 0;
+        for (sim::gate& gate : gates) {
+          q->submit([&] {
+            ++entered;
+            gate.pass();
+          });
+          for (int i = 0; i < 2; ++i) {
+            q->submit([&] {
+              sim::check(++inside == 1, "who does not wait runs alone", inside);
+              for (int part = 0; part < 60; ++part) sim::spend(500);
+              --inside;
+            });
+          }
+        }
+        for (std::size_t i = 0; i < waits; ++i) {
+          while (entered <= i) sim::spend(10 * us);
+          sim::spend(40 * us);
+          gates[i].open();
+        }
+        q->flush();
+      },
+      sim::profile::none);
+}
+
+// WQ-73: a worker that was seen to wait counts again when it runs.
+TEST(wq_plant, a_worker_that_goes_on_and_is_not_counted_is_found) {
+  expect_found(
+      "going_on_unseen",
+      [] {
+        world w{{.cpus = 1, .max_workers = 8, .stall_floor = 0ms, .cpu_intensive_threshold = 0us}};
+        wring::workqueue q{w, {.name = "on and off"}};
+        wring::base::atomic<bool> go_on{true};
+        unsigned blocked = 0;
+        q.submit([&] {
+          sim::stall(3 * ms);
+          while (go_on.load(wring::base::order::relaxed)) sim::spend(20 * us);
+        });
+        for (int i = 0; i < 100; ++i) q.submit([] { sim::spend(100 * us); });
+        q.submit([&] {
+          blocked = w->stats().pools[0].blocked;
+          go_on.store(false, wring::base::order::relaxed);
+        });
+        q.flush();
+        sim::check(blocked == 0, "it runs", blocked);
+      },
+      sim::profile::none);
+}
+
+// WQ-79: the CPU time of one callback is measured, not that of a worker.
+TEST(wq_plant, cpu_time_that_adds_up_over_items_is_found) {
+  expect_found("items_measured_as_one", [] {
+    world w{{.cpus = 1, .max_workers = 8, .stall_floor = 0ms}};
+    wring::workqueue q{w, {.name = "short"}};
+    for (int i = 0; i < 15; ++i) q.submit([] { sim::spend(1 * ms); });
+    q.flush();
+    sim::check(w->stats().pools[0].cpu_intensive_seen == 0, "none is long");
+  });
+}
+
 }  // namespace

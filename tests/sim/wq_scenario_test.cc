@@ -7,6 +7,7 @@
 #include "base/parker.h"
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -84,18 +85,44 @@ TEST(wq_scenario, workers_that_nobody_needs_any_more_leave) {
 }
 
 // An idle process makes no wake-ups: with everybody asleep no timer is left that could end it.
-TEST(wq_scenario, an_idle_runtime_takes_no_step_and_has_no_timer) {
-  for (std::uint64_t seed = 0; seed < 100; ++seed) {
-    const auto report =
-        sim::explore({.seeds = 1, .first_seed = seed, .faults = sim::profile::none, .explain = false}, [] {
-          world w;
-          wring::workqueue q{w, {.name = "busy, then idle"}};
-          for (int i = 0; i < 5; ++i) q.submit([] { sim::spend(3 * us); });
-          q.flush();
-          base::completion never_completed;
-          never_completed.wait();
-        });
+void expect_idle_for_good(sim::options how, const wring::runtime_options& options,
+                          const std::function<void(world&)>& use) {
+  how.seeds = 1;
+  for (how.first_seed = 0; how.first_seed < 100; ++how.first_seed) {
+    const auto report = sim::explore(how, [&] {
+      world w{options};
+      use(w);
+      base::completion never_completed;
+      never_completed.wait();
+    });
     EXPECT_SIM_FINDS(report, "stuck: nobody can go on and no timer is armed");
+  }
+}
+
+TEST(wq_scenario, an_idle_runtime_takes_no_step_and_has_no_timer) {
+  expect_idle_for_good({.faults = sim::profile::none, .explain = false}, {.cpus = 2, .max_workers = 8}, [](world& w) {
+    wring::workqueue q{w, {.name = "busy, then idle"}};
+    for (int i = 0; i < 5; ++i) q.submit([] { sim::spend(3 * us); });
+    q.flush();
+  });
+}
+
+// WQ-106. Nor when looks were necessary: they end, and the surplus leaves.
+TEST(wq_scenario, a_runtime_whose_callbacks_have_blocked_without_a_word_is_as_idle) {
+  const auto use = [](world& w) {
+    wring::workqueue q{w, {.name = "blocked, then idle"}};
+    for (int i = 0; i < 6; ++i) q.submit([] { sim::stall(50 * ms); });
+    q.flush();
+    sim::stall(5 * second);
+    const wring::pool_stats s = w->stats().pools[0];
+    sim::check(s.blocks_seen != 0, "they were seen to wait");
+    sim::check(s.workers_max > 3, "and replaced", s.workers_max);
+    sim::check(s.workers == 2 && s.idle == 2, "two are left", s.workers, s.idle);
+  };
+  for (const wring::detection kind : {wring::detection::cpu_clock, wring::detection::stat, wring::detection::perf}) {
+    expect_idle_for_good({.faults = sim::profile::none, .timers = false, .explain = false},
+                         {.cpus = 1, .max_workers = 8, .idle_timeout = 1'000ms, .stall_floor = 0ms, .detect = kind},
+                         use);
   }
 }
 

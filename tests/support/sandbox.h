@@ -37,6 +37,7 @@ enum class sandbox : std::uint8_t {
   perf_kills,   // whoever calls perf_event_open is killed by SIGSYS, as by strict filters of services
   no_proc,      // /proc is empty
   hidepid,      // a user who sees no process in /proc but their own
+  no_clocks,    // the CPU clocks of threads cannot be read
   no_memlock,   // a user who has used up what may be locked for perf_event_open, and may lock no more
 };
 
@@ -63,16 +64,33 @@ inline step become(uid_t id) {
   return ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 ? nullptr : "prctl(PR_SET_DUMPABLE)";
 }
 
+// Each system call goes through this.
+template <std::size_t Size>
+step filter_calls(std::array<sock_filter, Size> code) {
+  const sock_fprog filter{.len = Size, .filter = code.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "prctl(PR_SET_NO_NEW_PRIVS)";
+  return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 ? nullptr : "prctl(PR_SET_SECCOMP)";
+}
+
 inline step answer_perf(unsigned answer) {
-  std::array<sock_filter, 4> code{{
+  return filter_calls(std::array<sock_filter, 4>{{
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
       {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_perf_event_open},
       {BPF_RET | BPF_K, 0, 0, answer},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-  }};
-  const sock_fprog filter{.len = code.size(), .filter = code.data()};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "prctl(PR_SET_NO_NEW_PRIVS)";
-  return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 ? nullptr : "prctl(PR_SET_SECCOMP)";
+  }});
+}
+
+// Clocks of threads and processes have negative numbers.
+inline step refuse_cpu_clocks() {
+  return filter_calls(std::array<sock_filter, 6>{{
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_clock_gettime},
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, args)},  // the lower half: this is little-endian
+      {BPF_JMP | BPF_JGE | BPF_K, 0, 1, 0x8000'0000U},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+  }});
 }
 
 // Seen by this process alone.
@@ -109,6 +127,7 @@ inline step enter(sandbox kind) {
     case sandbox::perf_eperm: return answer_perf(SECCOMP_RET_ERRNO | EPERM);
     case sandbox::perf_enosys: return answer_perf(SECCOMP_RET_ERRNO | ENOSYS);
     case sandbox::perf_kills: return answer_perf(SECCOMP_RET_KILL_PROCESS);
+    case sandbox::no_clocks: return refuse_cpu_clocks();
     case sandbox::no_proc: return mount_on_proc("tmpfs", nullptr);
     case sandbox::hidepid:
       failed = mount_on_proc("proc", "hidepid=2");
