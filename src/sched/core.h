@@ -63,6 +63,8 @@ class core {
   // The public object in front of this; it changes when a runtime is moved.
   [[nodiscard]] runtime& owner() const noexcept { return *owner_; }
   void set_owner(runtime& r) noexcept { owner_ = &r; }
+  // What has ended by itself is joined: tools that look for leaked threads at the end of a process would find it.
+  void before_exit() noexcept { detect_.join(); }
 
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }

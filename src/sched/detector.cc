@@ -49,8 +49,13 @@ detector::choice detector::chosen() {
 
 detection detector::kind() noexcept {
   const detection known = kind_.load(base::order::acquire);
-  if (known == detection::automatic && mu_.try_lock()) {  // else somebody begins, or waits for the end
-    begin_locked();
+  if (!settled_.load(base::order::relaxed) && mu_.try_lock()) {  // else somebody begins, or waits for the end
+    if (known == detection::automatic) {
+      begin_locked();
+    } else {  // a runtime may live as long as the process, and not so its threads
+      join_locked();
+      settled_.store(true, base::order::relaxed);
+    }
     mu_.unlock();
   }
   return known;
@@ -65,6 +70,10 @@ void detector::begin_locked() noexcept {
 
 void detector::join() noexcept {
   const base::lock_guard lock{mu_};
+  join_locked();
+}
+
+void detector::join_locked() noexcept {
   if (thread_.joinable()) base::thread_join(thread_);
 }
 

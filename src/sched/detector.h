@@ -48,6 +48,7 @@ class detector {
 
  private:
   void begin_locked() noexcept WRING_REQUIRES(mu_);
+  void join_locked() noexcept WRING_REQUIRES(mu_);
   void choose();
 
   detection asked_;
@@ -56,6 +57,7 @@ class detector {
   base::atomic<bool> stat_{false};
   choice choice_;  // written before kind_, and never again
   base::mutex mu_{base::rank::leaf};
+  base::atomic<bool> settled_{false};  // known, and the thread has ended
   bool begun_ WRING_GUARDED_BY(mu_) = false;
   base::thread thread_ WRING_GUARDED_BY(mu_);
 };

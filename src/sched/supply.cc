@@ -140,13 +140,13 @@ void worker_pool::retry_due(base::timer& t) {
   if (pool.more()) pool.notify();
 }
 
-// The timekeeper, see ask_timekeeper().
-void worker_pool::report_limit() {
-  const std::string crowd = crowd_in(*this);
-  services_.report.warn("pool " + name() + " has reached its limit of " +
-                        std::to_string(services_.options.max_workers) +
-                        " workers (runtime_options::max_workers); work waits until one is free" +
-                        (crowd.empty() ? "" : ". They are: " + crowd));
+void worker_pool::report_limit(base::timer& t) {
+  const worker_pool& pool = of(t);
+  const std::string crowd = crowd_in(pool);
+  pool.services_.report.warn("pool " + pool.name() + " has reached its limit of " +
+                             std::to_string(pool.services_.options.max_workers) +
+                             " workers (runtime_options::max_workers); work waits until one is free" +
+                             (crowd.empty() ? "" : ". They are: " + crowd));
 }
 
 // ---- surplus workers leave --------------------------------------------------------------------------------
@@ -190,6 +190,7 @@ void worker_pool::retire_due(base::timer& t) {
 void worker_pool::stop() {
   services_.time.disarm(retry_timer_);
   services_.time.disarm(retire_timer_);
+  services_.time.disarm(limit_timer_);
   {
     const base::lock_guard lock{idle_mu_};
     stopping_ = true;

@@ -31,7 +31,6 @@ base::instant worker_pool::look(base::instant now) noexcept {
       begin_creation()) {  // pairs with wake_one()
     create();
   }
-  if (limit_wanted_.load(base::order::relaxed) && limit_wanted_.exchange(false, base::order::acquire)) report_limit();
   if (!watched()) {
     look_interval_ns_ = 0;
     return base::never;

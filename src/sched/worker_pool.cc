@@ -18,6 +18,8 @@ constexpr int looks_before_park = base::simulated ? 2 : 32;
 // Places for workers that have left, but whose threads still run destructors of their own variables.
 constexpr unsigned places_for_leavers = 64;
 
+constexpr std::chrono::milliseconds limit_report_delay{10};
+
 }  // namespace
 
 worker_pool::worker_pool(const pool_services& services, config c)
@@ -25,9 +27,11 @@ worker_pool::worker_pool(const pool_services& services, config c)
       config_{std::move(c)},
       target_{config_.target},
       workers_(services.options.max_workers + places_for_leavers) {
-  for (base::timer* t : {&retry_timer_, &retire_timer_}) t->cookie = reinterpret_cast<std::uintptr_t>(this);
+  for (base::timer* t : {&retry_timer_, &retire_timer_, &limit_timer_})
+    t->cookie = reinterpret_cast<std::uintptr_t>(this);
   retry_timer_.fire = retry_due;
   retire_timer_.fire = retire_due;
+  limit_timer_.fire = report_limit;
 }
 
 worker_pool::~worker_pool() {
@@ -95,16 +99,13 @@ void worker_pool::wake_one() noexcept {
     w->parker.unpark();
   } else if (at_limit) {
     limit_reached_.fetch_add(1, base::order::relaxed);
-    if (!limit_reported_.exchange(true, base::order::relaxed)) ask_timekeeper(limit_wanted_);
+    // Not at once: those that are about to wait will do so by then.
+    if (!limit_reported_.exchange(true, base::order::relaxed))
+      services_.time.arm(limit_timer_, base::clock::now() + limit_report_delay);
   } else if (first) {
-    ask_timekeeper(first_wanted_);
+    first_wanted_.store(true, base::order::release);  // pairs with look()
+    services_.time.kick();
   }
-}
-
-// Something that takes longer than a publisher should wait, done once.
-void worker_pool::ask_timekeeper(base::atomic<bool>& wish) noexcept {
-  wish.store(true, base::order::release);  // pairs with look()
-  services_.time.kick();
 }
 
 bool worker_pool::mark(worker& w, std::uint8_t why) noexcept {

@@ -128,7 +128,6 @@ class worker_pool {
   // worker_pool.cc: publishing, taking, the life of a worker
   void notify() noexcept;
   void wake_one() noexcept;
-  void ask_timekeeper(base::atomic<bool>& wish) noexcept;
   void drain_inbox_locked() noexcept WRING_REQUIRES(sources_mu_);
   source* take() noexcept;
   static void main(void* w);
@@ -149,7 +148,7 @@ class worker_pool {
   int create() noexcept;
   worker* free_slot() noexcept;
   void creation_refused(int error) noexcept;
-  void report_limit();
+  static void report_limit(base::timer& t);
   static void retry_due(base::timer& t);
   static void retire_due(base::timer& t);
   [[nodiscard]] bool too_many_idle_locked() const noexcept WRING_REQUIRES(idle_mu_);
@@ -217,13 +216,13 @@ class worker_pool {
 
   base::timer retry_timer_;
   base::timer retire_timer_;
+  base::timer limit_timer_;
 
   std::vector<base::atomic<worker*>> workers_;  // by index; written under idle_mu_
 
   alignas(base::cache_line) base::atomic<std::uint32_t> watched_{0};
   base::atomic<bool> first_wanted_{false};    // somebody published and there is no worker at all
-  base::atomic<bool> limit_wanted_{false};    // a report that max_workers exist
-  base::atomic<bool> limit_reported_{false};  // or asked for
+  base::atomic<bool> limit_reported_{false};  // or limit_timer_ is armed
   // The timekeeper only.
   base::instant look_due_{};
   std::uint64_t look_interval_ns_ = 0;

@@ -201,33 +201,6 @@ TEST(workers, the_limit_is_kept_and_reported_once) {
   EXPECT_EQ(rt.warnings.take().size(), 1u);
 }
 
-// WQ-U1: the report tells who waits for what. Method: callbacks of one queue wait for a flush of another one, whose
-// item needs the worker that none is left for, until a callback that waits outside is let go.
-TEST(workers, the_limits_report_tells_what_everybody_waits_for) {
-  test_runtime rt{{.cpus = 2, .max_workers = 3, .stall_floor = 0ms}};
-  workqueue waits{rt, {.name = "waits"}};
-  workqueue needed{rt, {.name = "needed"}};
-  gate release;
-  waits.submit([&] {
-    const blocking_scope scope;
-    release.wait();
-  });
-  for (int i = 0; i < 2; ++i) {
-    waits.submit([&] {
-      needed.submit([] {});
-      needed.flush();
-    });
-  }
-  eventually([&] { return rt.warnings.count("limit of 3") != 0; });
-  release.open();
-  waits.flush();
-  const auto warnings = rt.warnings.take();
-  ASSERT_EQ(warnings.size(), 1u);
-  const std::string& text = warnings[0];
-  EXPECT_NE(text.find("They are: 2 in "), std::string::npos) << text;
-  EXPECT_NE(text.find("of 'waits', waiting in a flush of 'needed'; 1 in "), std::string::npos) << text;
-}
-
 // One worker in all: everything still runs, one after the other.
 TEST(workers, a_pool_of_one_worker_runs_everything) {
   test_runtime rt{{.cpus = 2, .max_workers = 1, .stall_floor = 1ms}};

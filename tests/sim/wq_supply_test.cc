@@ -92,4 +92,37 @@ TEST(wq_supply, a_worker_that_is_made_while_the_runtime_ends_leaves_again) {
   EXPECT_SIM_EVENT(report, "came too late", 0.2);
 }
 
+// WQ-U1: the report at the limit tells who waits for what. Method: two callbacks wait for a flush of another queue,
+// whose items need the worker that none is left for, until a third one has waited for long enough.
+TEST(wq_supply, the_limits_report_tells_what_everybody_waits_for) {
+  const auto report = sim::explore({.seeds = 300, .faults = sim::profile::none, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 3, .stall_floor = 0ms, .detect = wring::detection::announced}};
+    wring::workqueue waits{w, {.name = "waits"}};
+    wring::workqueue needed{w, {.name = "needed"}};
+    int entered = 0;
+    waits.submit([&] {
+      ++entered;
+      const wring::blocking_scope scope;
+      sim::stall(50'000'000);
+    });
+    for (int i = 0; i < 2; ++i) {
+      waits.submit([&] {
+        for (++entered; entered != 3;) sim::spend(1'000);
+        needed.submit([] {});
+        needed.flush();
+      });
+    }
+    waits.flush();
+    sim::check(w.warnings_with("limit of 3") <= 1 &&
+                   w.warnings_with("limit of 3 workers (runtime_options::max_workers); "
+                                   "work waits until one is free. They are: ") == w.warnings_with("limit of 3"),
+               "once, with those who are there");
+    // Else one of them had not come to wait yet.
+    if (w.warnings_with("They are: 2 in code of 'waits', waiting in a flush of 'needed'; 1 in code of 'waits'") == 1)
+      sim::count("all were told of");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "all were told of", 0.5);
+}
+
 }  // namespace
