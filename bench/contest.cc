@@ -2,6 +2,7 @@
 #include "contest.h"
 
 #include "machine.h"
+#include "percentile.h"
 #include "report.h"
 
 #include <poll.h>
@@ -16,6 +17,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
+#include <utility>
 
 namespace bench {
 
@@ -96,14 +99,61 @@ void show_progress(const std::string& text) {
 }
 
 // Measures one lane once. False: no answer, or a wrong one.
-bool run_lane(const workload& work, const contestant& who, unsigned round, results& out) {
+bool run_lane(const workload& work, const contestant& who, unsigned round, std::vector<timed_sample>& out) {
   show_progress(work.name + ": round " + std::to_string(round + 1) + ", " + who.name + " ");
   sample found;
   const verdict answer = measure_in_own_process(who, work.name, found);
   show_progress("");
   if (answer == verdict::broken || (answer == verdict::answered && !right(work, who.name, found))) return false;
-  out.samples.push_back({round, who.name, answer == verdict::hangs, found});
+  out.push_back({round, who.name, answer == verdict::hangs, found});
   return true;
+}
+
+// By the workload's first metric, over the rounds of the sweep so far.
+double middle_of(const std::vector<timed_sample>& samples, const contestant& who) {
+  std::vector<double> values;
+  for (const timed_sample& each : samples) {
+    if (each.contestant == who.name) values.push_back(each.found.values[0]);
+  }
+  return median(std::move(values));
+}
+
+// The smallest size that is within `margin` of the best.
+const contestant& smallest_within(double margin, const std::vector<contestant>& sizes,
+                                  const std::vector<timed_sample>& samples) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const contestant& size : sizes) best = std::min(best, middle_of(samples, size));
+  return *std::find_if(sizes.begin(), sizes.end(),
+                       [&](const contestant& size) { return middle_of(samples, size) <= best * margin; });
+}
+
+// Measures all sizes once and twice more those that came near the best, and puts the one to be compared with before
+// the other contestants.
+bool choose_size(const contest_options& options, results& out) {
+  constexpr unsigned rounds = 3;
+  constexpr double near = 1.25;
+  constexpr double as_good = 1.02;
+  std::vector<contestant> sizes = out.work.reference.sizes;
+  if (options.quick) sizes.resize(1);
+  for (unsigned round = 0; round < (options.quick ? 1 : rounds); ++round) {
+    for (const contestant& size : sizes) {
+      if (!run_lane(out.work, size, round, out.sweep)) return false;
+    }
+    const double limit = near * middle_of(out.sweep, smallest_within(1, sizes, out.sweep));
+    std::erase_if(sizes, [&](const contestant& size) { return middle_of(out.sweep, size) > limit; });
+  }
+  out.chosen = smallest_within(as_good, sizes, out.sweep).name;
+  const auto chosen =
+      std::find_if(sizes.begin(), sizes.end(), [&](const auto& size) { return size.name == out.chosen; });
+  chosen->name = out.work.reference.name;
+  out.work.contestants.insert(out.work.contestants.begin(), *chosen);
+  return true;
+}
+
+// Whether what it is compared with takes part at all.
+bool has_sweep(const contest_options& options, const workload& work) {
+  return !work.reference.sizes.empty() &&
+         (options.only_contestant.empty() || options.only_contestant == work.reference.name);
 }
 
 // Who hung once is not asked again.
@@ -113,7 +163,9 @@ bool known_to_hang(const results& of, const std::string& contestant) {
 }
 
 // Measures one workload. False when a contestant did not answer, or not rightly.
-bool run_workload(const contest_options& options, const workload& work, results& out) {
+bool run_workload(const contest_options& options, results& out) {
+  if (has_sweep(options, out.work) && !choose_size(options, out)) return false;
+  const workload& work = out.work;
   const std::vector<contestant> lanes = lane_order(options, work);
   const unsigned rounds = options.quick ? 1 : options.rounds;
   for (unsigned round = 0; round < rounds; ++round) {
@@ -121,22 +173,23 @@ bool run_workload(const contest_options& options, const workload& work, results&
       // Each round begins with another contestant, so that nobody always follows the same one.
       const contestant& who = lanes[(i + round) % lanes.size()];
       if (known_to_hang(out, who.name)) continue;
-      if (!run_lane(work, who, round, out)) return false;  // more rounds would only take longer
+      if (!run_lane(work, who, round, out.samples)) return false;  // more rounds would only take longer
     }
   }
   return true;
 }
 
 [[noreturn]] void usage(const char* program, const char* question, int status) {
-  std::fprintf(status == 0 ? stdout : stderr,
-               "%s\n\n"
-               "usage: %s [--quick] [--rounds N] [--json FILE] [--workload PART] [--contestant NAME]\n"
-               "  --quick            tiny sizes, one round; checks counts and hashes, shows no times\n"
-               "  --rounds N         of each workload, default 5\n"
-               "  --json FILE        write machine and raw samples\n"
-               "  --workload PART    only workloads whose name contains PART\n"
-               "  --contestant NAME  only this one (for a profiler): naive, onetbb, asio, libuv, glib, wring\n",
-               question, program);
+  std::fprintf(
+      status == 0 ? stdout : stderr,
+      "%s\n\n"
+      "usage: %s [--quick] [--rounds N] [--json FILE] [--workload PART] [--contestant NAME]\n"
+      "  --quick            tiny sizes, one round; checks counts and hashes, shows no times\n"
+      "  --rounds N         of each workload, default 5\n"
+      "  --json FILE        write machine and raw samples\n"
+      "  --workload PART    only workloads whose name contains PART\n"
+      "  --contestant NAME  only this one (for a profiler): naive, onetbb, asio, libuv, glib, wring, or another row\n",
+      question, program);
   std::exit(status);
 }
 
@@ -186,10 +239,10 @@ int run_contest(const contest_options& options, const std::string& name, const c
   bool all_right = true;
   for (const workload& work : workloads) {
     if (work.name.find(options.only_workload) == std::string::npos) continue;
-    record.workloads.push_back({.work = work, .samples = {}, .others_cpus = 0});
+    record.workloads.push_back({.work = work, .samples = {}, .sweep = {}, .chosen = {}, .others_cpus = 0});
     results& mine = record.workloads.back();
     const load_meter meter;
-    const bool good = run_workload(options, work, mine);
+    const bool good = run_workload(options, mine);
     mine.others_cpus = meter.cpus_used_by_others();
     print_workload(record, mine, good);
     all_right = all_right && good;

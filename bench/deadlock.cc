@@ -50,7 +50,7 @@ sample spring(Pool& pool, const trap& of) {
   }
   if (!of.opener_first) pool.submit(open);
   const tally found = tally::await(before.executed + of.waiters + 1) - before;
-  return {found.executed, found.hash, {watch.wall_ns() / 1e6, static_cast<double>(tally::threads())}};
+  return {found.executed, found.hash, {watch.wall_ns() / 1e6, threads_most(pool)}};
 }
 
 std::vector<contestant> contestants(const trap& of) {

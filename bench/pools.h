@@ -12,6 +12,7 @@
 
 #include "contest.h"
 #include "naive_pool.h"
+#include "tally.h"
 #include "wring_pool.h"
 #ifdef WRING_BENCH_ONETBB
 #include "tbb_pool.h"
@@ -26,6 +27,7 @@
 #include "glib_pool.h"
 #endif
 
+#include <cstdlib>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -49,6 +51,23 @@ contestant on_pool(std::string name, unsigned threads, Measure measure) {
             Pool pool{threads};
             return measure(pool);
           }};
+}
+
+// wring with options of its own, among them how it finds out who blocks.
+template <class Measure>
+contestant on_wring(std::string name, const wring::runtime_options& options, Measure measure) {
+  return {std::move(name), [=] {
+            if (options.detect != wring::detection::automatic) unsetenv("WRING_DETECT");  // it would have the last word
+            wring_pool pool{options};
+            return measure(pool);
+          }};
+}
+
+// Most threads that existed at once, as far as is known: those that ran anything.
+template <class Pool>
+double threads_most(const Pool& pool) {
+  if constexpr (requires { pool.threads_most(); }) return static_cast<double>(pool.threads_most());
+  return static_cast<double>(tally::threads());
 }
 
 // `measure(auto& pool)` on each pool that it accepts; `threads.template operator()<Pool>()` says how many workers.

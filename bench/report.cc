@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report.h"
 
+#include "percentile.h"
+
 #include <algorithm>
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
 namespace bench {
 
 namespace {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 // A contestant's values of one metric, in the order of the rounds.
 std::vector<double> column(const results& of, const std::string& contestant, std::size_t metric) {
@@ -83,6 +79,55 @@ void print_table(const results& of) {
   }
 }
 
+// The contestant that ran twice against itself: how far from 1 the ratio of the middle round is.
+double spread(const results& of, std::size_t metric) {
+  for (const contestant& each : of.work.contestants) {
+    const std::vector<double> first = column(of, each.name, metric);
+    const std::vector<double> second = column(of, again(each.name), metric);
+    std::vector<double> off;
+    for (std::size_t i = 0; i < std::min(first.size(), second.size()); ++i) {
+      if (first[i] > 0) off.push_back(std::abs(second[i] / first[i] - 1));
+    }
+    if (!off.empty()) return median(off);
+  }
+  return 0;
+}
+
+// "1.05 x naive best + 0.50": without what is not part of it.
+std::string show_allowed(const results& of, const target& to, double noise) {
+  std::string text;
+  if (to.times != 0) {
+    text = "(" + show(to.times) + " + " + show(noise) + " A/A) x " + of.work.metrics[to.reference_metric];
+    if (to.reference != to.contestant) text += " of " + to.reference;
+  }
+  if (to.plus != 0 || to.times == 0) text += (text.empty() ? "" : " + ") + show(to.plus);
+  if (to.least != 0) text += ", or " + show(to.least);
+  if (std::isfinite(to.most)) text += ", never above " + show(to.most);
+  return text;
+}
+
+// A target is met when it is so in the middle round.
+void print_target(const results& of, const target& to) {
+  const std::vector<double> found = column(of, to.contestant, to.metric);
+  const std::vector<double> reference = column(of, to.reference, to.reference_metric);
+  if (found.empty() || (to.times != 0 && reference.size() != found.size())) return;
+  const double noise = to.times == 0 ? 0 : spread(of, to.metric);
+  std::vector<double> above;
+  std::vector<double> allowed;
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double limit = to.plus + (to.times == 0 ? 0 : (to.times + noise) * reference[i]);
+    allowed.push_back(std::min(std::max(limit, to.least), to.most));
+    above.push_back(found[i] - allowed[i]);
+    if (to.times != 0 && reference[i] > 0) ratios.push_back(found[i] / reference[i]);
+  }
+  std::printf("  target: %s, %s %s", to.contestant.c_str(), of.work.metrics[to.metric].c_str(),
+              show(median(found)).c_str());
+  if (!ratios.empty()) std::printf(", ratio %s", show(median(ratios)).c_str());
+  std::printf("; allowed %s = %s: %s\n", show(median(allowed)).c_str(), show_allowed(of, to, noise).c_str(),
+              median(above) <= 0 ? "met" : "MISSED");
+}
+
 // A JSON string; the texts are our own, so quotes and backslashes are all there is to escape.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
@@ -103,6 +148,18 @@ void write_values(std::FILE* file, const timed_sample& of, std::size_t count) {
   std::fputs("]}", file);
 }
 
+void write_samples(std::FILE* file, const char* name, const std::vector<timed_sample>& samples, std::size_t metrics) {
+  std::fprintf(file, "\"%s\": [", name);
+  const char* separator = "\n";
+  for (const timed_sample& each : samples) {
+    std::fprintf(file, "%s      {\"round\": %u, \"contestant\": %s, \"values\": ", separator, each.round,
+                 quoted(each.contestant).c_str());
+    write_values(file, each, metrics);
+    separator = ",\n";
+  }
+  std::fputs("\n     ]", file);
+}
+
 void write_workload(std::FILE* file, const results& of) {
   std::fprintf(file,
                "    {\"name\": %s, \"executed\": %" PRIu64 ", \"hash\": \"%016" PRIx64 "\", \"others_cpus\": %.2f,\n",
@@ -111,15 +168,15 @@ void write_workload(std::FILE* file, const results& of) {
   for (std::size_t i = 0; i < of.work.metrics.size(); ++i) {
     std::fprintf(file, "%s%s", i == 0 ? "" : ", ", quoted(of.work.metrics[i]).c_str());
   }
-  std::fputs("],\n     \"samples\": [", file);
-  const char* separator = "\n";
-  for (const timed_sample& each : of.samples) {
-    std::fprintf(file, "%s      {\"round\": %u, \"contestant\": %s, \"values\": ", separator, each.round,
-                 quoted(each.contestant).c_str());
-    write_values(file, each, of.work.metrics.size());
-    separator = ",\n";
+  std::fputs("],\n", file);
+  if (!of.sweep.empty()) {
+    std::fprintf(file, "     \"chosen\": %s, ", quoted(of.chosen).c_str());
+    write_samples(file, "sweep", of.sweep, of.work.metrics.size());
+    std::fputs(",\n", file);
   }
-  std::fputs("\n     ]}", file);
+  std::fputs("     ", file);
+  write_samples(file, "samples", of.samples, of.work.metrics.size());
+  std::fputs("}", file);
 }
 
 }  // namespace
@@ -145,7 +202,9 @@ void print_workload(const contest_record& record, const results& of, bool good) 
       std::printf(": ok\n");
     } else {
       std::printf(", others %s\n", show(of.others_cpus).c_str());
+      if (!of.chosen.empty()) std::printf("  %s is %s\n", of.work.reference.name.c_str(), of.chosen.c_str());
       print_table(of);
+      for (const target& each : of.work.targets) print_target(of, each);
     }
   }
   std::fflush(stdout);

@@ -4,7 +4,8 @@
 // Each workload has a row for each contestant and two columns for each metric: the median, and "wring/it", wring
 // divided by that contestant within one round, so that a slow minute hits both. Shown are the median over the
 // rounds and, in brackets, the least and the greatest. Below 1 means wring needs less. The row of the
-// contestant that ran twice has it divided by itself there (A/A): the noise.
+// contestant that ran twice has it divided by itself there (A/A): the noise. Below the table are the targets: what was
+// found, what is allowed, and whether that is met.
 #pragma once
 
 #include "contest.h"
@@ -25,7 +26,9 @@ struct timed_sample {
 struct results {
   workload work;
   std::vector<timed_sample> samples;
-  double others_cpus;  // CPUs that other processes used meanwhile
+  std::vector<timed_sample> sweep;  // of the sizes of the reference, before the rounds
+  std::string chosen;               // of these
+  double others_cpus;               // CPUs that other processes used meanwhile
 };
 
 struct contest_record {

@@ -16,8 +16,9 @@ class wring_pool {
  public:
   static constexpr unsigned default_threads(unsigned cpus) { return cpus; }
 
-  explicit wring_pool(unsigned threads) {
-    wring::runtime::configure_default({.cpus = threads});
+  explicit wring_pool(unsigned threads) : wring_pool{wring::runtime_options{.cpus = threads}} {}
+  explicit wring_pool(const wring::runtime_options& options) {
+    wring::runtime::configure_default(options);
     queue_ = std::make_unique<wring::workqueue>(wring::workqueue_options{.name = "bench"});
   }
 
@@ -27,6 +28,10 @@ class wring_pool {
   }
 
   [[nodiscard]] wring::workqueue& queue() noexcept { return *queue_; }
+
+  // Most threads that existed at once.
+  [[nodiscard]] static unsigned threads_most() { return managed().workers_max; }
+  [[nodiscard]] static std::uint64_t looks() { return managed().looks; }
 
   // From now on at most so many items at once, whoever blocks. Nothing has been submitted yet.
   void limit(unsigned items) {
@@ -84,6 +89,8 @@ class wring_pool {
   };
 
  private:
+  static wring::pool_stats managed() { return wring::runtime::default_instance().stats().pools.front(); }
+
   std::unique_ptr<wring::workqueue> queue_;
 };
 
