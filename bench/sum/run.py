@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much faster is `wring sum` than find and xargs over one process per CPU? README.md has the method.
 
-  bench/sum/run.py [--tool build/release/tools/wring] [--pairs 5] [--library DIR] [--json FILE]
+  bench/sum/run.py [--tool build/release/tools/wring] [--slow-tree build/release/tests/tools/slow_tree] [--pairs 5]
+                   [--library DIR] [--json FILE]
   bench/sum/run.py --quick --tool ...    tiny trees; checks that all print the same sums, shows no times
 """
 import argparse
@@ -28,6 +29,13 @@ CONTENDERS = {
     "sha256sum": 'find "$0" -type f -print0 | xargs -0 -P "$2" -n 64 sha256sum',
 }
 # opponent -> tree -> how much faster wring is meant to be.
+SLOW_FILES = 4000
+SLOW_READ_MICROSECONDS = 2000
+# On slow storage sha256sum may have so many processes, each with an equal share of the files.
+PROCESSES = (1, 2, 4, 8, 16, 32, 64)
+CONTENDERS |= {
+    f"sha256sum x {n}": f'find "$0" -type f -print0 | xargs -0 -P {n} -n {-(-SLOW_FILES // n)} sha256sum' for n in PROCESSES}
+SLOW_TARGET = 0.9
 TARGETS = {"openssl": {"libraries": 1.15, "small files": 1.3}, "sha256sum": {"libraries": 3.0, "small files": 2.0}}
 
 
@@ -82,9 +90,9 @@ class Contest:
 
     def check_agreement(self, tree):
         """Also warms the tree. One process at a time, because parallel ones mix the halves of their lines."""
-        for contender in CONTENDERS:
+        for contender in ("wring", *TARGETS):
             self.run(contender, tree, processes="1")
-        for contender in CONTENDERS:
+        for contender in TARGETS:
             if self.sums(contender) != self.sums("wring"):
                 sys.exit(f"bench/sum: wring and {contender} disagree on {tree}")
 
@@ -93,17 +101,17 @@ def ratio_text(ratios):
     return f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def measure(contest, kind, tree, pairs):
-    """Runs wring and each opponent in turns; the A/A pair tells what a ratio means here."""
+def measure(contest, kind, tree, pairs, targets):
+    """Runs wring and each opponent in turns; the A/A pair tells what a ratio means here. `targets`: of each opponent."""
     result = {"tree": tree, "bytes": tree_bytes(tree), "files": sum(len(names) for _, _, names in os.walk(tree)), "opponents": {}}
     print(f"{kind}: {tree}, {result['files']:,} names, {result['bytes'] / 1e6:,.0f} MB")
-    for opponent in ("wring", *TARGETS):
+    for opponent in ("wring", *targets):
         ours, theirs = [], []
         for _ in range(pairs):
             ours.append(contest.run("wring", tree))
             theirs.append(contest.run(opponent, tree))
         ratios = [b / a for a, b in zip(ours, theirs)]
-        target = TARGETS.get(opponent, {}).get(kind)
+        target = targets.get(opponent)
         result["opponents"][opponent] = {"wring_seconds": ours, "opponent_seconds": theirs, "ratio_median": statistics.median(ratios),
                                          "target": target}
         label = "wring again (A/A)" if opponent == "wring" else opponent
@@ -113,11 +121,42 @@ def measure(contest, kind, tree, pairs):
     return result
 
 
+class SlowTree:
+    """A mounted tree whose reads are slow; None on entry: there cannot be one here."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+
+    def __enter__(self):
+        os.mkdir(self.folder)
+        self.server = subprocess.Popen([self.program, self.folder, str(SLOW_FILES), str(SLOW_READ_MICROSECONDS)],
+                                       stdout=subprocess.PIPE)
+        return self.folder if self.server.stdout.readline() == b"ready\n" else None
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        self.server.wait()
+        self.server.stdout.close()
+
+
+def measure_slow(contest, tree, pairs):
+    """Against the number of processes that was best in one run of each."""
+    first = {n: contest.run(f"sha256sum x {n}", tree) for n in PROCESSES}
+    for n, seconds in first.items():
+        print(f"  sha256sum x {n:<2} {seconds:7.3f} s, once")
+    best = f"sha256sum x {min(first, key=first.get)}"
+    result = measure(contest, "slow storage", tree, pairs, {best: SLOW_TARGET})
+    if contest.sums(best) != contest.sums("wring"):
+        sys.exit(f"bench/sum: wring and {best} disagree on {tree}")
+    return {**result, "once": first, "read_microseconds": SLOW_READ_MICROSECONDS}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", default=str(ROOT / "build/release/tools/wring"))
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--library", help="the tree of libraries")
+    parser.add_argument("--slow-tree", default=str(ROOT / "build/release/tests/tools/slow_tree"))
     parser.add_argument("--json", help="where to write all times")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -140,7 +179,16 @@ def main():
         results = {"cpus": int(contest.processes), "load_before": load, "pairs": options.pairs, "trees": {}}
         for kind, tree in trees.items():
             contest.check_agreement(tree)
-            results["trees"][kind] = measure(contest, kind, tree, options.pairs)
+            results["trees"][kind] = measure(contest, kind, tree, options.pairs,
+                                             {opponent: of.get(kind) for opponent, of in TARGETS.items()})
+        if not os.path.exists(options.slow_tree):
+            print(f"slow storage: left out, there is no {options.slow_tree} (built if libfuse3-dev is installed)")
+        else:
+            with SlowTree(options.slow_tree, os.path.join(scratch, "slow")) as tree:
+                if tree:
+                    results["trees"]["slow storage"] = measure_slow(contest, tree, options.pairs)
+                else:
+                    print("slow storage: left out, no file system can be mounted here")
         results["load_after"] = os.getloadavg()[0]
         print(f"load {results['load_after']:.1f} at the end")
         if options.json:
