@@ -104,6 +104,16 @@ class WRING_EXPORT runtime {
   // topology. Any thread.
   [[nodiscard]] std::vector<cpu_info> cpus();
 
+  // For checkpoints (WQ-125): from now on no item of a freezable queue starts, those of new queues included; queue
+  // calls still succeed. Callbacks that run go on; once freeze_busy() is false, none does. A callback that waits for an
+  // item of a frozen queue ends after the thaw. False, and misuse: it is frozen already. Any thread.
+  bool freeze_begin();
+  // Whether callbacks of freezable queues are still running. Any thread.
+  [[nodiscard]] bool freeze_busy() const;
+  // What has been queued starts, in order. Without freeze_begin() nothing happens; the end of a queue, or of the
+  // runtime by shutdown(), thaws it. Any thread.
+  void thaw() noexcept;
+
   // Ends the work of this runtime within `limit`: from now on all its queues refuse items from outside, what is queued
   // runs, also what it queues in turn, and then all threads end. If that takes longer, the report names what is
   // stuck and where; the runtime goes on refusing, and another call waits on.

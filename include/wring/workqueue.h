@@ -95,6 +95,8 @@ struct workqueue_options {
   // Workers of their own, with nice -20 where the system lets them have it; else they run like the others, which
   // is said once (WQ-25, WQ-U6). Normal and high priority do not look at one another's load.
   bool high_priority = false;
+  // Takes part in runtime::freeze_begin() (WQ-27).
+  bool freezable = false;
   // Callbacks of this per-CPU queue use much CPU time: while one runs, others of that CPU start all the same
   // (WQ-26). Without per_cpu it does nothing.
   bool cpu_intensive = false;
@@ -183,6 +185,15 @@ class WRING_EXPORT workqueue {
   // delayed item that comes due meanwhile is refused too and becomes idle, with a warning (WQ-46).
   // False, without waiting: called from a callback of this queue (misuse).
   bool drain() noexcept;
+
+  // Changes workqueue_options::max_active of the living queue; 1..2048, clamped with a warning (WQ-127). More: items
+  // that wait start at once. Fewer: those that run go on, and the next ones wait. A min_active above it is lowered to
+  // it. False, with a warning: an ordered queue runs one item at a time for ever.
+  bool set_max_active(unsigned max_active);
+  // The least share of max_active that each node of a per_node queue has, so many items may depend on one another
+  // without a deadlock: 0..max_active, clamped; at first 8 (WQ-23, WQ-24). A queue that is not divided has all of
+  // max_active in one place. False, with a warning: the queue is per_cpu or ordered.
+  bool set_min_active(unsigned min_active);
 
   [[nodiscard]] workqueue_stats stats() const;
   [[nodiscard]] std::string name() const;

@@ -90,6 +90,26 @@ unsigned core::replan() {
   return cpus;
 }
 
+// A queue that is made meanwhile is told under the lock of their list, or looks for itself there.
+bool core::freeze_begin() {
+  if (frozen_.exchange(true, base::order::seq_cst)) {
+    report_.misuse("freeze_begin() of a runtime that is frozen already");
+    return false;
+  }
+  if (component* const queues = existing_component()) queues->follow_freeze();
+  return true;
+}
+
+bool core::freeze_busy() {
+  component* const queues = existing_component();
+  return queues != nullptr && queues->freeze_busy();
+}
+
+void core::thaw() noexcept {
+  if (!frozen_.exchange(false, base::order::seq_cst)) return;
+  if (component* const queues = existing_component()) queues->follow_freeze();
+}
+
 void* core::allocate_block(std::size_t bytes) {
   sched::worker* const w = sched::worker::current();
   if (w != nullptr && &w->pool.home() == &blocks_) return w->blocks.allocate(bytes);

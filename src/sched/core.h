@@ -41,6 +41,10 @@ class component {
   [[nodiscard]] virtual bool caller_is_inside() const noexcept = 0;
   virtual void unfinished(std::vector<std::string>& out) = 0;
 
+  // core::frozen() has changed; and does anything run that it concerns?
+  virtual void follow_freeze() noexcept = 0;
+  [[nodiscard]] virtual bool freeze_busy() noexcept = 0;
+
   // Around a fork; in the child, after unlocking, everything is as if nothing had been queued yet.
   virtual void lock_for_fork() noexcept = 0;
   virtual void unlock_after_fork() noexcept = 0;
@@ -91,6 +95,12 @@ class core {
   // From its first call on.
   [[nodiscard]] bool shutting_down() const noexcept { return shutting_down_.load(base::order::seq_cst); }
 
+  // As the functions of runtime.
+  bool freeze_begin();
+  [[nodiscard]] bool freeze_busy();
+  void thaw() noexcept;
+  [[nodiscard]] bool frozen() const noexcept { return frozen_.load(base::order::seq_cst); }
+
   // Around a fork (fork.cc).
   void lock_for_fork() noexcept;
   void unlock_after_fork() noexcept;
@@ -122,6 +132,7 @@ class core {
   mutable base::mutex plan_mu_{base::rank::leaf};
   std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
   base::atomic<bool> shutting_down_{false};
+  base::atomic<bool> frozen_{false};
   base::mutex ending_mu_{base::rank::runtime};  // for callers of shutdown() that end the threads at the same time
   mutable base::mutex components_mu_{base::rank::runtime};
   std::unique_ptr<component> workqueues_;

@@ -77,6 +77,10 @@ shutdown_report shutdown(std::chrono::nanoseconds limit) {
   return r->shutdown(limit);
 }
 
+bool runtime::freeze_begin() { return core_->freeze_begin(); }
+bool runtime::freeze_busy() const { return core_->freeze_busy(); }
+void runtime::thaw() noexcept { core_->thaw(); }
+
 unsigned runtime::replan() { return core_->replan(); }
 
 std::vector<cpu_info> runtime::cpus() {

@@ -12,7 +12,7 @@ void pool_workqueue::audit() {
   WRING_CHECK((w & (scheduled | full)) != (scheduled | full), base::hex{w}, name_);
   WRING_CHECK(full_ == ((w & full) != 0), full_, base::hex{w}, name_);
   WRING_CHECK(run_.empty() || (w & (scheduled | full)) != 0, base::hex{w}, name_);  // (I1)
-  WRING_CHECK(active_ <= max_active_, active_, max_active_, name_);                 // WQ-151
+  WRING_CHECK(active_ <= limit_ || lowered_, active_, limit_, name_);               // WQ-151
   unsigned markers = 0;
   for (item* it = run_.front(); it != nullptr; it = item_list::next(*it)) {
     const std::uint64_t state = state_of(*it).load(base::order::relaxed);
@@ -37,8 +37,8 @@ void pool_workqueue::describe(base::writer& out) {
   unsigned waiting = 0;
   for (item* it = run_.front(); it != nullptr; it = item_list::next(*it)) ++waiting;
   const std::uint64_t w = word_.load(base::order::relaxed);
-  out.put("queue '", name_, "': ", active_, " of max_active ", max_active_, " in progress, ", waiting, " waiting",
-          (w & closed) != 0 ? ", closed" : "",
+  out.put("queue '", name_, "': ", active_, " of max_active ", max_active_.load(base::order::relaxed),
+          frozen_ ? " (frozen)" : "", " in progress, ", waiting, " waiting", (w & closed) != 0 ? ", closed" : "",
           leader_.load(base::order::relaxed) != nullptr ? ", led by one worker" : "", ", ", unsigned{colours_used_},
           " flushes\n");
 }

@@ -176,7 +176,7 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
   const auto state = state_of(it);
   const std::uint64_t place = place_of(it).load(base::order::relaxed);
   if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return {false, false};
-  if (max_active_ == 1 && inside(*this)) return {false, true};
+  if (is_the_callers_only_slot()) return {false, true};
   const std::uint64_t before = state.fetch_or(item_state::linked, base::order::relaxed);
   state_of(barrier).fetch_or(before & item_state::linked, base::order::relaxed);
   item_list& list = (place & item_place::handed) != 0 ? runs(it, before)->handed : run_;

@@ -135,6 +135,7 @@ item* pool_workqueue::next_handed(execution& x, waiter_chain& ended) noexcept {
 // For the owner of `scheduled`: the item that x runs next; null: none.
 item* pool_workqueue::next_item(execution& x, waiter_chain& ended) noexcept {
   if (item* const it = next_handed(x, ended)) return it;
+  if (active_ > limit_) return nullptr;  // lowered since x began
   for (;;) {
     item* it = run_.pop_front();
     if (it == nullptr) {
@@ -184,6 +185,7 @@ void pool_workqueue::start_serving(execution& x) noexcept {
 
 void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
   --active_;
+  if (active_ <= limit_) lowered_ = false;
   --in_flight_[x.colour];
   if (WRING_PLANT(flush_counted_twice) && in_flight_[x.colour] != 0) --in_flight_[x.colour];
   x.worker.serving.store(nullptr, base::order::release);
@@ -193,7 +195,7 @@ void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
 
 // The caller owns `scheduled` and does not serve any more. True: it must offer the queue to the pool.
 bool pool_workqueue::settle() noexcept {
-  if (active_ >= max_active_) {
+  if (active_ >= limit_) {
     full_ = true;
     word_.fetch_xor(scheduled | full, base::order::acq_rel);
     return false;
@@ -206,9 +208,9 @@ bool pool_workqueue::settle() noexcept {
   }
 }
 
-// A slot of max_active has become free. True: the caller must offer the queue to the pool.
+// A slot of max_active has become free, or there are more. True: the caller must offer the queue to the pool.
 bool pool_workqueue::reopen() noexcept {
-  if (!full_ || active_ >= max_active_) return false;
+  if (!full_ || active_ >= limit_) return false;
   full_ = false;
   std::uint64_t w = word_.load(base::order::relaxed);
   for (;;) {
@@ -315,7 +317,7 @@ void pool_workqueue::serve(sched::worker& w) {
   item* it = nullptr;
   {
     const visit hold{*this};
-    if (active_ >= max_active_) {
+    if (active_ >= limit_) {
       offer = settle();
     } else {
       start_serving(x);
@@ -328,7 +330,7 @@ void pool_workqueue::serve(sched::worker& w) {
         leading = true;
         // What came before may get stuck behind the first item; who comes later watches (submit()).
         base::fence_light();  // pairs with look(): it sees whom we serve, or we see what came before it
-        watch = max_active_ > 1 && (!run_.empty() || head_of(word_.load(base::order::seq_cst)) != nullptr);
+        watch = !one_at_a_time() && (!run_.empty() || head_of(word_.load(base::order::seq_cst)) != nullptr);
       } else {
         taken_out = take_out_if_intensive(x);
         offer = settle();
@@ -465,7 +467,7 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
     auto& x = *static_cast<execution*>(w.frame);
     hold.leave_message(x);
     // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
-    if (leader_.load(base::order::relaxed) == &w && max_active_ > 1) {
+    if (leader_.load(base::order::relaxed) == &w && !one_at_a_time()) {
       base::sometimes("leader blocked and gave its queue back");
       leader_.store(nullptr, base::order::relaxed);
       forget_short_items();
@@ -497,7 +499,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
   {
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this || w.items_started.load(base::order::relaxed) != seq) return false;
-    if (leader_.load(base::order::relaxed) != &w || max_active_ == 1) return false;
+    if (leader_.load(base::order::relaxed) != &w || one_at_a_time()) return false;
     if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
     hold.leave_message(*static_cast<execution*>(w.frame));
     leader_.store(nullptr, base::order::relaxed);
@@ -525,7 +527,11 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
   std::memcpy(name_, options.name.data(), length);
   name_[length] = '\0';
-  max_active_ = its_max_active;
+  max_active_.store(its_max_active, base::order::relaxed);
+  limit_ = its_max_active;
+  frozen_ = lowered_ = false;
+  freezable_ = options.freezable;
+  ordered_ = options.ordered;
   draining_ = 0;
   destroying_ = false;
   forks_ = base::fork_generation();
@@ -539,10 +545,53 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   word_.store(0, base::order::release);
 }
 
-void pool_workqueue::refuse() noexcept {
+// After max_active_ or frozen_ has changed. True: the caller must offer the queue to the pool.
+bool pool_workqueue::change_limit(visit& hold) noexcept {
+  const unsigned before = limit_;
+  limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
+  lowered_ = active_ > limit_;
+  sched::worker* const leader = leader_.load(base::order::relaxed);
+  if (leader == nullptr) return reopen();
+  if (limit_ <= before) return false;  // it looks before its next item
+  // It may be stuck in an item while others may start now; and behind one that was to be alone nobody looks.
+  hold.leave_message(*static_cast<execution*>(leader->frame));
+  leader_.store(nullptr, base::order::relaxed);
+  return settle();
+}
+
+void pool_workqueue::set_max_active(unsigned most) noexcept {
+  bool offer = false;
+  {
+    visit hold{*this};
+    max_active_.store(most, base::order::relaxed);
+    offer = change_limit(hold);
+  }
+  if (offer) pool_->offer(*this);
+}
+
+void pool_workqueue::set_frozen(bool frozen) noexcept {
+  bool offer = false;
+  {
+    visit hold{*this};
+    if (frozen_ == frozen || (frozen && destroying_)) return;
+    frozen_ = frozen;
+    offer = change_limit(hold);
+  }
+  if (offer) pool_->offer(*this);
+}
+
+bool pool_workqueue::is_active() noexcept {
   const visit hold{*this};
-  destroying_ = true;
-  word_.fetch_or(closed, base::order::acq_rel);
+  return active_ != 0;
+}
+
+void pool_workqueue::refuse() noexcept {
+  {
+    const visit hold{*this};
+    destroying_ = true;
+    word_.fetch_or(closed, base::order::acq_rel);
+  }
+  set_frozen(false);  // or it would never end
 }
 
 // Cancelled items may have left the queue scheduled with nothing to start: on the pool's list, or with a worker that
@@ -570,6 +619,8 @@ void pool_workqueue::renew_in_child() noexcept {
   leader_.store(nullptr, base::order::relaxed);
   std::construct_at(&run_);
   active_ = 0;
+  limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
+  lowered_ = false;
   full_ = false;
   colour_ = tail_colour_ = colours_used_ = 0;
   in_flight_.fill(0);
@@ -595,14 +646,13 @@ void pool_workqueue::misuse(const char* what, const std::string& with) {
 
 workqueue_stats pool_workqueue::stats() {
   const visit hold{*this};
-  return {
-      .name = name_,
-      .max_active = max_active_,
-      .active = active_,
-      .congested = active_ >= max_active_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
-      .items_started = started_.load(base::order::relaxed),
-      .exceptions = exceptions_.load(base::order::relaxed),
-      .rejected = rejected_.load(base::order::relaxed)};
+  return {.name = name_,
+          .max_active = max_active_.load(base::order::relaxed),
+          .active = active_,
+          .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
+          .items_started = started_.load(base::order::relaxed),
+          .exceptions = exceptions_.load(base::order::relaxed),
+          .rejected = rejected_.load(base::order::relaxed)};
 }
 
 std::size_t pool_workqueue::waiting() noexcept {

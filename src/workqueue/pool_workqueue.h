@@ -51,6 +51,8 @@ struct barrier_item : item {
   waiter end;
 };
 
+class visit;
+
 class alignas(base::cache_line) pool_workqueue : public sched::source {
  public:
   static constexpr unsigned colours = 16;
@@ -61,6 +63,13 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // `its_slots`: where its siblings are, null if it is the only one of its queue.
   void open(core& where, const workqueue_options& options, sched::worker_pool& its_pool, unsigned its_max_active,
             slots* its_slots);
+  // From now on so many items may be in progress: more start at once, fewer as those that run end (WQ-127).
+  void set_max_active(unsigned most) noexcept;
+  // Nothing starts any more until the thaw, but children of groups that callbacks wait for (WQ-125).
+  void set_frozen(bool frozen) noexcept;
+  [[nodiscard]] bool freezable() const noexcept { return freezable_; }
+  [[nodiscard]] bool ordered() const noexcept { return ordered_; }
+  [[nodiscard]] bool is_active() noexcept;  // some item is in progress
   // Refuses outside items for good.
   void refuse() noexcept;
   // Nothing is queued or runs, and nobody is in charge of the queue. True once, it stays so after refuse(), unless
@@ -108,7 +117,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void child_done(const helping& h) noexcept;
   // The caller is inside an item of this queue, and no further item could start.
   [[nodiscard]] bool slots_are_gone_and_one_is_ours() noexcept;
-  [[nodiscard]] bool is_the_callers_only_slot() const noexcept { return max_active_ == 1 && inside(*this); }
+  [[nodiscard]] bool is_the_callers_only_slot() const noexcept {
+    return max_active_.load(base::order::relaxed) == 1 && inside(*this);
+  }
 
   // ---- sched::source ----
   void serve(sched::worker& w) override;
@@ -166,8 +177,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
   void forget_short_items() noexcept;
   [[nodiscard]] bool leads() const noexcept {
-    return !cpu_intensive_ && (max_active_ == 1 || short_items_.load(base::order::relaxed));
+    return !cpu_intensive_ && (one_at_a_time() || short_items_.load(base::order::relaxed));
   }
+  [[nodiscard]] bool one_at_a_time() const noexcept { return max_active_.load(base::order::relaxed) == 1; }
+  [[nodiscard]] bool change_limit(visit& hold) noexcept;
   void append_marker(flusher& f, waiter_chain& ended) noexcept;
   void pass_marker(flusher& f, waiter_chain& ended) noexcept;
   void flush_progress(waiter_chain& ended) noexcept;
@@ -188,12 +201,13 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::atomic<std::uint64_t> word_{closed};
   sched::worker_pool* pool_ = nullptr;     // constant during a life
   core* core_ = nullptr;                   // constant for ever
-  slots* slots_ = nullptr;                 // constant during a life, as the next six
+  slots* slots_ = nullptr;                 // constant during a life, as the next five, but the hint
   base::atomic<bool> short_items_{false};  // a hint: items are so short that one leader is fastest
   bool unmanaged_ = false;
   bool cpu_intensive_ = false;
+  bool freezable_ = false;
+  bool ordered_ = false;
   wring::on_exception on_exception_{};
-  unsigned max_active_ = 1;
   error_handler on_error_ = nullptr;
   void* error_context_ = nullptr;
 
@@ -202,11 +216,15 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::atomic<sched::worker*> leader_{nullptr};  // set with mu_ held; cleared by the leader or a visitor
   item_list run_;                                 // the order in which items start (WQ-66)
   unsigned active_ = 0;                           // workers inside items, helpers with a slot included
-  bool full_ = false;                             // mirrors word_'s bit
-  std::uint8_t colour_ = 0;                       // of the item at the head of run_
-  std::uint8_t tail_colour_ = 0;                  // of the next item to join run_
-  std::uint8_t colours_used_ = 0;                 // markers in run_ or passed_
-  std::uint64_t average_ticks_ = 0;               // of an item, exponentially weighted
+  unsigned limit_ = 0;                            // what `active_` must not reach: max_active_, or 0 while frozen
+  base::atomic<unsigned> max_active_{1};          // written by who holds the queue
+  bool frozen_ = false;
+  bool lowered_ = false;             // `active_` may still be above the limit
+  bool full_ = false;                // mirrors word_'s bit
+  std::uint8_t colour_ = 0;          // of the item at the head of run_
+  std::uint8_t tail_colour_ = 0;     // of the next item to join run_
+  std::uint8_t colours_used_ = 0;    // markers in run_ or passed_
+  std::uint64_t average_ticks_ = 0;  // of an item, exponentially weighted
 
   // Line 2: flushes and the rest.
   std::array<std::uint16_t, colours> in_flight_{};  // executions and helpers per colour

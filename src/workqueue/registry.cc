@@ -38,13 +38,6 @@ void check(const workqueue_options& o) {
     refuse_options("wring: an unmanaged queue is not divided; it cannot be per_cpu or per_node");
 }
 
-// WQ-23: of an unbound queue over all nodes, in proportion to their CPUs, and enough for a chain of dependent items.
-unsigned share_of(unsigned max_active, std::size_t node_cpus, std::size_t all_cpus) {
-  constexpr unsigned min_active = 8;
-  const auto share = static_cast<unsigned>((max_active * node_cpus + all_cpus - 1) / all_cpus);
-  return std::clamp(share, std::min(max_active, min_active), max_active);
-}
-
 void start(sched::worker_pool& pool) {
   const int e = pool.start();
   if (e == -ECANCELED) refuse_after_shutdown();
@@ -76,11 +69,8 @@ pool_workqueue& registry::open_divided(const workqueue_options& options, unsigne
     for (pool_workqueue* const q : members) memory_.release(*q);
     throw;
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    const unsigned most =
-        options.per_cpu ? max_active : share_of(max_active, machine.cpus_of_node(machine.nodes()[i]).size(), cpus);
-    members[i]->open(core_, options, pool_at(i), most, s);
-  }
+  s->asked.max_active = max_active;
+  for (std::size_t i = 0; i < count; ++i) members[i]->open(core_, options, pool_at(i), s->share(i, s->asked), s);
   return add(*members.front());
 }
 
@@ -89,7 +79,10 @@ pool_workqueue& registry::add(pool_workqueue& q) {
   {
     const base::lock_guard lock{mu_};
     if (!core_.shutting_down()) {  // pairs with core::shutdown(), which comes to refuse() after it has said so
-      for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.push_back(member); });
+      for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS {
+        open_.push_back(member);
+        if (core_.frozen() && member.freezable()) member.set_frozen(true);  // pairs with follow_freeze()
+      });
       return q;
     }
   }
@@ -105,12 +98,8 @@ pool_workqueue& registry::open(const workqueue_options& options) {
   if (options.name.size() > name_most) {
     core_.report().warn("queue name '" + std::string{options.name} + "' is cut to 31 characters");
   }
-  if (options.max_active > pool_workqueue::max_active_most) {
-    core_.report().warn("queue '" + name + "': max_active " + std::to_string(options.max_active) +
-                        " is above 2048; using 2048");
-  }
   const unsigned asked = options.max_active == 0 ? pool_workqueue::max_active_default : options.max_active;
-  const unsigned max_active = options.ordered ? 1 : std::clamp(asked, 1U, pool_workqueue::max_active_most);
+  const unsigned max_active = options.ordered ? 1 : clamped(asked, name);
   const sched::urgency u = options.high_priority ? sched::urgency::high : sched::urgency::normal;
   if (options.per_cpu || options.per_node) return open_divided(options, max_active, u);
 
@@ -119,6 +108,66 @@ pool_workqueue& registry::open(const workqueue_options& options) {
   pool_workqueue& q = memory_.acquire();
   q.open(core_, options, pool, max_active, nullptr);
   return add(q);
+}
+
+// WQ-22, WQ-127.
+unsigned registry::clamped(unsigned max_active, const std::string& name) {
+  constexpr unsigned most = pool_workqueue::max_active_most;
+  if (max_active >= 1 && max_active <= most) return max_active;
+  const unsigned used = max_active == 0 ? 1 : most;
+  core_.report().warn("queue '" + name + "': max_active " + std::to_string(max_active) +
+                      (max_active == 0 ? " is below 1" : " is above 2048") + "; using " + std::to_string(used));
+  return used;
+}
+
+bool registry::set_max_active(pool_workqueue& q, unsigned max_active) {
+  if (q.ordered()) {
+    core_.report().warn("queue '" + q.name() + "' is ordered, its max_active stays 1");
+    return false;
+  }
+  const unsigned most = clamped(max_active, q.name());
+  const base::lock_guard lock{mu_};
+  if (slots* const s = q.siblings(); s != nullptr) {
+    s->asked.max_active = most;
+    s->asked.min_active = std::min(s->asked.min_active, most);
+    apply(*s);
+  } else {
+    q.set_max_active(most);
+  }
+  return true;
+}
+
+bool registry::set_min_active(pool_workqueue& q, unsigned min_active) {
+  slots* const s = q.siblings();
+  if (q.ordered() || (s != nullptr && s->divided() == slots::kind::per_cpu)) {
+    core_.report().warn("queue '" + q.name() + "' is " + (q.ordered() ? "ordered" : "per_cpu") +
+                        ", it has no min_active");
+    return false;
+  }
+  if (s == nullptr) return true;  // one pool_workqueue has all there is
+  const base::lock_guard lock{mu_};
+  s->asked.min_active = std::min(min_active, s->asked.max_active);
+  apply(*s);
+  return true;
+}
+
+void registry::apply(slots& s) noexcept {
+  for (std::size_t i = 0; i < s.all().size(); ++i) s.all()[i]->set_max_active(s.share(i, s.asked));
+}
+
+// In whatever order begin and thaw come here, the last one leaves what is so now.
+void registry::follow_freeze() noexcept {
+  const base::lock_guard lock{mu_};
+  const bool frozen = core_.frozen();
+  for (pool_workqueue* q = open_.front(); q != nullptr; q = base::list<pool_workqueue, links>::next(*q)) {
+    if (q->freezable()) q->set_frozen(frozen);
+  }
+}
+
+bool registry::freeze_busy() noexcept {
+  bool busy = false;
+  for_each_open([&busy](pool_workqueue& q) { busy = busy || (q.freezable() && q.is_active()); });
+  return busy;
 }
 
 void registry::close(pool_workqueue& q) noexcept {

@@ -27,6 +27,9 @@ class registry final : public component {
   pool_workqueue& open(const workqueue_options& options);
   // Waits until all is done. `q`: any pool_workqueue of the queue.
   void close(pool_workqueue& q) noexcept;
+  // Live limits (WQ-127, WQ-24); false: this queue has no such limit, which was warned about.
+  bool set_max_active(pool_workqueue& q, unsigned max_active);
+  bool set_min_active(pool_workqueue& q, unsigned min_active);
   // The per-CPU queue that always exists (WQ-47), made at the first call.
   workqueue& system_queue();
 
@@ -38,6 +41,8 @@ class registry final : public component {
   void refuse() noexcept override;
   bool at_rest() noexcept override;
   [[nodiscard]] bool caller_is_inside() const noexcept override;
+  void follow_freeze() noexcept override;
+  [[nodiscard]] bool freeze_busy() noexcept override;
   void unfinished(std::vector<std::string>& out) override;
   void lock_for_fork() noexcept override;
   void unlock_after_fork() noexcept override;
@@ -51,6 +56,8 @@ class registry final : public component {
 
   pool_workqueue& open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u);
   pool_workqueue& add(pool_workqueue& q);
+  unsigned clamped(unsigned max_active, const std::string& name);
+  void apply(slots& s) noexcept WRING_REQUIRES(mu_);
   void release(pool_workqueue& q) noexcept;
   template <class F>
   void for_each_open(const F& call) const;

@@ -30,6 +30,14 @@ slots::slots(kind k, const base::topology& machine, std::vector<pool_workqueue*>
   }
 }
 
+unsigned slots::share(std::size_t position, const limits& l) const noexcept {
+  if (kind_ == kind::per_cpu) return l.max_active;
+  const std::size_t here = machine_.cpus_of_node(machine_.nodes()[position]).size();
+  const std::size_t all = machine_.cpus().size();
+  const auto part = static_cast<unsigned>((l.max_active * here + all - 1) / all);
+  return std::clamp(part, std::min(l.max_active, l.min_active), l.max_active);
+}
+
 pool_workqueue& slots::in_turn() noexcept {
   return *queues_[turn_.fetch_add(1, base::order::relaxed) % queues_.size()];
 }

@@ -30,6 +30,15 @@ class slots {
   [[nodiscard]] std::span<const base::topology::cpu> cpus() const noexcept { return machine_.cpus(); }
   [[nodiscard]] bool cpu_exists(unsigned cpu) const noexcept { return machine_.exists(cpu); }
   [[nodiscard]] kind divided() const noexcept { return kind_; }
+  // How many items may be in progress in the pool_workqueue at that position of all(): on each CPU, or, on all nodes
+  // together in proportion to their CPUs, but at least `min_active` on each, enough for a chain of dependent items
+  // (WQ-23).
+  struct limits {
+    unsigned max_active;
+    unsigned min_active = 8;
+  };
+  [[nodiscard]] unsigned share(std::size_t position, const limits& l) const noexcept;
+  limits asked{};  // guarded by the registry's lock
 
   // Of the pool the caller is inside of, else of its CPU; if that is none of the queue's, the next in turn (WQ-41).
   [[nodiscard]] pool_workqueue& here() noexcept;

@@ -167,7 +167,7 @@ bool belongs_to(item& it, const task_group& group) noexcept {
 
 // Newest first, which keeps what it needs in the cache and nests least; but with max_active 1 in queue order.
 item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcept {
-  if (max_active_ == 1) {
+  if (one_at_a_time()) {
     item* it = run_.front();
     if (own_slot) return it != nullptr && belongs_to(*it, group) ? it : nullptr;  // not before others
     while (it != nullptr && !belongs_to(*it, group)) it = item_list::next(*it);
@@ -176,7 +176,7 @@ item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcep
   // Who is inside while no slot is free must find its children: nobody else could start them. And if many
   // wait already, another waiter would only make its replacement start the oldest item, which may wait as well,
   // and so on until all workers that may exist are blocked.
-  const bool must_find = !own_slot && (active_ >= max_active_ || pool_->many_blocked());
+  const bool must_find = !own_slot && (active_ >= limit_ || pool_->many_blocked());
   item* it = run_.back();
   for (unsigned depth = 0; it != nullptr && (must_find || depth < search_depth); it = item_list::prev(*it), ++depth) {
     if (belongs_to(*it, group)) return it;
@@ -188,7 +188,7 @@ pool_workqueue::helping pool_workqueue::take_child(const task_group& group) noex
   const visit hold{*this};
   drain_inbox();
   const bool own_slot = !inside(*this);
-  if (own_slot && active_ >= max_active_) return {};
+  if (own_slot && active_ >= limit_) return {};
   item* const it = find_child(group, own_slot);
   if (it == nullptr) return {};
   const unsigned colour = item_place::colour_of(place_of(*it).load(base::order::relaxed));
@@ -221,7 +221,7 @@ void pool_workqueue::child_done(const helping& h) noexcept {
 bool pool_workqueue::slots_are_gone_and_one_is_ours() noexcept {
   if (!inside(*this)) return false;
   const visit hold{*this};
-  return active_ >= max_active_;
+  return active_ >= limit_;
 }
 
 }  // namespace detail

@@ -157,6 +157,13 @@ void workqueue::run_bound(const unsigned* cpu, void (*call)(void*, unsigned), vo
 
 bool workqueue::flush() noexcept { return detail::flush(*pwq_); }
 bool workqueue::drain() noexcept { return detail::drain(*pwq_); }
+bool workqueue::set_max_active(unsigned max_active) {
+  return pwq_->home().workqueues<detail::registry>().set_max_active(*pwq_, max_active);
+}
+bool workqueue::set_min_active(unsigned min_active) {
+  return pwq_->home().workqueues<detail::registry>().set_min_active(*pwq_, min_active);
+}
+
 workqueue_stats workqueue::stats() const {
   workqueue_stats sum = pwq_->stats();
   if (pwq_->siblings() == nullptr) return sum;

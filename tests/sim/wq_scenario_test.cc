@@ -8,6 +8,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -564,6 +565,81 @@ TEST(wq_scenario, only_one_leader_of_a_queue_blocks) {
   EXPECT_SIM_OK(report);
   EXPECT_SIM_EVENT(report, "leader blocked and gave its queue back", 0.2);
   EXPECT_LE(report.event("leader blocked and gave its queue back").times, report.seeds);
+}
+
+// ---- limits that change -------------------------------------------------------------------------------------
+
+// WQ-125, WQ-127, WQ-151, WQ-153. Method: producers of items that also block, and a thread that changes the limits.
+// What starts after freeze_begin() has returned, and before the thaw, must have been about to: once nothing is busy,
+// nothing starts.
+void change_limits(sim::options how, wring::workqueue_options what) {
+  const auto report = sim::explore(how, [what] {
+    world w;
+    wring::workqueue_options o = what;
+    o.freezable = true;
+    wring::workqueue q{w, o};
+    constexpr int producers = 2;
+    constexpr int items = 12;
+    int ran = 0;
+    int starts = 0;
+    bool still = false;
+    const auto produce = [&] {
+      for (int i = 0; i < items; ++i) {
+        q.submit([&] {
+          ++starts;
+          sim::check(!still, "nothing starts while it is frozen");
+          if (sim::choose(4) == 0) {
+            const wring::blocking_scope scope;
+            sim::stall(20 * us);
+          } else if (sim::choose(6) == 0) {
+            sim::stall(300 * us);
+          } else {
+            sim::spend(200);
+          }
+          ++ran;
+        });
+        if (sim::choose(5) == 0) sim::stall(30 * us);
+      }
+    };
+    std::vector<std::unique_ptr<sim::thread>> threads;
+    for (int t = 0; t < producers; ++t) threads.push_back(std::make_unique<sim::thread>(produce));
+    for (int change = 0; change < 6; ++change) {
+      sim::stall((1 + sim::choose(60)) * us);
+      if (sim::choose(3) == 0) {
+        sim::check(w->freeze_begin(), "it was not frozen");
+        for (int looks = 0; w->freeze_busy() && looks < 400; ++looks) sim::stall(50 * us);
+        if (!w->freeze_busy()) {
+          still = true;
+          const int before = starts;
+          sim::stall(sim::choose(200) * us);
+          sim::check(starts == before, "nothing has started", starts, before);
+          still = false;
+          sim::count("frozen and quiet");
+        }
+        w->thaw();
+      } else if (!what.ordered) {
+        q.set_max_active(1 + sim::choose(3));
+      }
+      w->audit();
+    }
+    for (auto& t : threads) t->join();
+    q.flush();
+    sim::check(ran == producers * items, "each ran once", ran);
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "frozen and quiet", 0.5);
+}
+
+TEST(wq_scenario, limits_may_change_while_items_come_and_go) {
+  change_limits({.seeds = 1500}, {.name = "changing", .max_active = 2});
+}
+
+TEST(wq_scenario, limits_may_change_while_items_come_and_go_and_nobody_looks) {
+  change_limits({.seeds = 1000, .timers = false, .threads_are_seen = false}, {.name = "changing", .max_active = 1});
+}
+
+TEST(wq_scenario, an_ordered_queue_may_be_frozen_while_items_come_and_go) {
+  change_limits({.seeds = 500}, {.name = "ordered", .ordered = true});
 }
 
 }  // namespace
