@@ -28,6 +28,7 @@ constexpr const char* question =
     "how long does a burst of items take when some of them sleep, and with how many threads?";
 
 constexpr double part_us = 200;
+constexpr std::chrono::microseconds between_looks{500};  // whether all have run; a thousandth of a burst
 
 struct mix {
   std::string name;
@@ -63,7 +64,7 @@ sample time_mix(Pool& pool, const mix& of) {
       tally::hit(i);
     });
   }
-  const tally found = tally::await(before.executed + of.items) - before;
+  const tally found = tally::await(before.executed + of.items, between_looks) - before;
   return {found.executed,
           found.hash,
           {watch.wall_ns() / 1e6, watch.process_cpu_ns() / 1e6, threads_most(pool), percentile(part, 0.5)}};

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -160,15 +161,20 @@ sample time_replacements(wring_pool& pool, const trials& of) {
            percentile(empty.lateness_us(), 0.5)}};
 }
 
+// Items that use the CPU for long are replaced, too, which is not the question.
+wring::runtime_options by_blocking_only(wring::detection detect) {
+  return {.cpus = planned_cpus(), .detect = detect, .cpu_intensive_threshold = std::chrono::microseconds{0}};
+}
+
 workload replacements(const std::string& name, const trials& of) {
   const tally expected = tally::of_range(0, of.count * (planned_cpus() + 1));
   const auto by = [&of](const char* who, wring::detection detect) {
-    return on_wring(who, {.cpus = planned_cpus(), .detect = detect},
+    return on_wring(who, by_blocking_only(detect),
                     [=](auto& pool) { return time_replacements<nobody_is_told>(pool, of); });
   };
   std::vector<contestant> contestants{
       by("wring", wring::detection::automatic), by("wring stat", wring::detection::stat),
-      on_wring("wring scope", {.cpus = planned_cpus()},
+      on_wring("wring scope", by_blocking_only(wring::detection::automatic),
                [=](auto& pool) { return time_replacements<wring::blocking_scope>(pool, of); })};
   return {.name = name,
           .metrics = {"us p50", "us p99", "tick us p99", "tick us p50"},

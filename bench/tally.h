@@ -46,12 +46,13 @@ struct tally {
   static std::size_t threads() noexcept { return std::min(slots_taken.load(std::memory_order_relaxed), slots.size()); }
 
   // Waits until `executed` items have hit. Looks now and then instead of being told, because being told
-  // would cost each item a shared counter; an answer some 70 us late is nothing to 50 ms of measurement.
-  static tally await(std::uint64_t executed) {
+  // would cost each item a shared counter; an answer some 70 us late is nothing to 50 ms of measurement. Where workers
+  // have long items and all CPUs, each look takes one of them away for a while: then seldom is better.
+  static tally await(std::uint64_t executed, std::chrono::microseconds pause = std::chrono::microseconds{20}) {
     for (;;) {
       const tally sum = total();
       if (sum.executed >= executed) return sum;
-      std::this_thread::sleep_for(std::chrono::microseconds{20});
+      std::this_thread::sleep_for(pause);
     }
   }
 
