@@ -59,7 +59,6 @@ TEST(freeze, of_a_queue_that_is_made_meanwhile_begins_at_once) {
   ASSERT_TRUE(rt->freeze_begin());
   workqueue queue{rt, {.name = "new", .freezable = true}};
   workqueue divided{rt, {.name = "on each CPU", .per_cpu = true, .freezable = true}};
-  std::vector<int> order;
   counter ran;
   for (int i = 0; i < 10; ++i) queue.submit([&] { ran.add(); });
   divided.submit([&] { ran.add(); });

@@ -68,7 +68,6 @@ TEST(limits, those_that_run_go_on_when_max_active_is_lowered) {
   workqueue queue{rt, {.name = "lowered", .max_active = 6}};
   std::atomic<int> inside{0};
   std::atomic<int> most_after{0};
-  std::atomic<bool> lowered{false};
   counter entered;
   gate first_released;
   for (int i = 0; i < 6; ++i) {
