@@ -13,7 +13,6 @@ namespace wring {
 namespace {
 
 using test::counter;
-using test::eventually;
 using test::gate;
 using test::test_runtime;
 
