@@ -122,7 +122,7 @@ TEST(wq_supply, the_limits_report_tells_what_everybody_waits_for) {
       sim::count("all were told of");
   });
   EXPECT_SIM_OK(report);
-  EXPECT_SIM_EVENT(report, "all were told of", 0.5);
+  EXPECT_SIM_EVENT(report, "all were told of", 0.3);
 }
 
 }  // namespace
