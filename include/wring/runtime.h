@@ -105,8 +105,10 @@ class WRING_EXPORT runtime {
   [[nodiscard]] std::vector<cpu_info> cpus();
 
   // For checkpoints (WQ-125): from now on no item of a freezable queue starts, those of new queues included; queue
-  // calls still succeed. Callbacks that run go on; once freeze_busy() is false, none does. A callback that waits for an
-  // item of a frozen queue ends after the thaw. False, and misuse: it is frozen already. Any thread.
+  // calls still succeed. Callbacks that run go on, and so does what each of them holds back: the children of the group
+  // it waits for, and its own item if it was queued again (WQ-61). Once freeze_busy() is false, none runs. A callback
+  // that waits for another item of a frozen queue ends after the thaw. False, and misuse: it is frozen already. Any
+  // thread.
   bool freeze_begin();
   // Whether callbacks of freezable queues are still running. Any thread.
   [[nodiscard]] bool freeze_busy() const;

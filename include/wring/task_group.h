@@ -16,6 +16,8 @@ class task_group;
 
 namespace detail {
 
+struct group_wait;
+
 // A closure of a group. The group counts it until it has run; wait() may take it back and run it itself.
 class child : public item {
  public:
@@ -33,7 +35,8 @@ struct child_closure final : child {
 
 }  // namespace detail
 
-// run() and wait() may be called from any thread, also from children of the group. Groups of one queue nest to
+// run() and wait() may be called from any thread, run() also by children of the group; the group has to live until
+// they have returned. Groups of one queue nest to
 // any depth: wait() never deadlocks there, because it first runs its own children that have not started, and
 // when it has to block, another worker takes its place. Two queues whose callbacks wait for groups on each
 // other's queue can, when both are at their max_active; so can callbacks on two CPUs, or nodes, of a divided queue that
@@ -70,15 +73,18 @@ class WRING_EXPORT task_group {
   bool start(detail::child& child) noexcept;
   void finish(std::exception_ptr error, std::uint32_t forks) noexcept;  // a child has ended
   void wait_for_children() noexcept;
-  void run_children(detail::pool_workqueue& q) noexcept;
+  void wait_inside(detail::pool_workqueue& q) noexcept;
+  bool run_children(detail::pool_workqueue& q) noexcept;
   void revive() noexcept;
-  void sleep() noexcept;
+  void sleep(const detail::group_wait* inside) noexcept;
+  void call_back(detail::group_wait& w) noexcept;
+  void nobody_is_called() noexcept;
   [[nodiscard]] bool has_children() const noexcept;
   [[nodiscard]] bool has_unstarted() const noexcept;
   void child_leaves_queue() noexcept;
 
   workqueue* queue_;
-  alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bit
+  alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bits
   alignas(4) std::uint32_t unstarted_ = 0;    // children that wait in the queue
   alignas(4) std::uint32_t failed_ = 0;       // who sets it from 0 owns error_
   alignas(4) std::uint32_t forks_ = 0;        // of the process that used it last

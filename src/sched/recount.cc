@@ -18,7 +18,7 @@
 namespace wring::sched {
 
 namespace {
-// Of the looks at a worker that is known to wait, all but one in so many are left out if each costs a system call.
+// Of the looks at a worker that is known to wait, so many are left out before each: sixty rings are sixty cold pages.
 constexpr unsigned looks_left_out_most = 8;
 // Who used all the time since the last look but so much runs, or has not waited for longer. Not asked if that was just
 // now.
@@ -47,7 +47,7 @@ void worker_pool::for_each_busy(const F& f) noexcept {
     worker* const w = at(i);
     if (w == nullptr) return;
     // In this order: who is still in that item when it leaves the count was in it when it was looked at.
-    const std::uint64_t item = w->items_started.load(base::order::acquire);
+    const std::uint64_t item = w->turns.load(base::order::acquire);
     source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
     if (s != nullptr && f(at_work{*w, *s, item, w->out_of_count.load(base::order::relaxed)})) return;
   }
@@ -87,9 +87,9 @@ worker_pool::recounted worker_pool::recount(base::instant now) noexcept {
 
 // By a worker between two items: only what costs no system call, one at a time, and one worker found is enough.
 void worker_pool::recount_by_rings() noexcept {
-  const std::uint64_t now = base::clock::ticks();
   std::optional<at_work> waiting;
   if (!rings_mu_.try_lock()) return;
+  const std::uint64_t now = base::clock::ticks();
   if (now - rings_looked_at_ >= ring_looks_apart_us * base::clock::ticks_per_us()) {
     rings_looked_at_ = now;
     for_each_busy([&waiting](const at_work& b) {
@@ -114,11 +114,11 @@ bool worker_pool::take_out_waiting(const at_work& b) noexcept {
 bool worker_pool::goes_on(const at_work& b, base::instant now) noexcept {
   worker& w = b.w;
   w.measured_item = no_item;  // WQ-79: blocking restarts the measurement
+  if (w.looks_left_out++ < looks_left_out_most) return false;
+  w.looks_left_out = 0;
   base::thread_sight seen = w.switches.look();
   // A ring is silent until its thread has been switched, which one that waits since before will be when it goes on.
   if (seen == base::thread_sight::unknown) {
-    if (w.looks_left_out++ < looks_left_out_most) return false;
-    w.looks_left_out = 0;
     const std::int64_t used = base::cpu_time_of(w.thread_id.load(base::order::relaxed));
     if (used >= 0 && used == w.cpu_ns) return false;
     seen = sight_of(w, used, now);

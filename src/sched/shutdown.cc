@@ -30,8 +30,7 @@ void for_each_busy(sched::pools& pools, const F& call) {
 
 sightings look_around(sched::pools& pools) {
   sightings seen;
-  for_each_busy(pools,
-                [&](sched::worker& w, sched::source&) { seen[&w] = w.items_started.load(base::order::relaxed); });
+  for_each_busy(pools, [&](sched::worker& w, sched::source&) { seen[&w] = w.turns.load(base::order::relaxed); });
   return seen;
 }
 
@@ -43,7 +42,7 @@ std::chrono::nanoseconds time_in_item(const sched::worker& w, const sched::sourc
     return std::chrono::nanoseconds{(now - s.began_ticks) * 1'000 / base::clock::ticks_per_us()};
   }
   const auto then = before.find(&w);
-  const bool the_same = then != before.end() && then->second == w.items_started.load(base::order::relaxed);
+  const bool the_same = then != before.end() && then->second == w.turns.load(base::order::relaxed);
   return the_same ? waited : 0ns;
 }
 

@@ -12,7 +12,7 @@ namespace {
 worker_stats snapshot_of(worker& w) {
   worker_stats s{
       .name = w.pool.name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
-  s.items_started = w.items_started.load(base::order::relaxed);
+  s.items_started = w.items_started();
   const source* const serving = w.serving.load(base::order::acquire);
   if (serving == nullptr) return s;
   s.state = (w.out_of_count.load(base::order::relaxed) & worker::waits) != 0 ? worker_stats::state_kind::blocked
@@ -52,7 +52,7 @@ pool_stats worker_pool::stats() const {
   for (unsigned i = 0;; ++i) {
     worker* const w = at(i);
     if (w == nullptr) break;
-    s.items_started += w->items_started.load(base::order::relaxed);
+    s.items_started += w->items_started();
     blocked_ns += w->blocked_ns.load(base::order::relaxed);
     if (w->serving.load(base::order::relaxed) == nullptr) continue;
     const std::uint8_t reasons = w->out_of_count.load(base::order::relaxed);

@@ -17,8 +17,8 @@ namespace wring::sched {
 namespace {
 constexpr std::uint64_t interval_min_ns = 50'000;
 constexpr std::uint64_t interval_max_ns = 1'000'000;
-// Of a CPU, looks at workers use at most one part in so many.
-constexpr std::uint64_t share_of_looks = 10;
+// Of a CPU, the recounts of a pool use at most one part in so many.
+constexpr std::uint64_t share_of_recount = 10;
 }  // namespace
 
 void worker_pool::watch() noexcept {
@@ -46,7 +46,11 @@ base::instant worker_pool::look(base::instant now) noexcept {
   const sight seen = look_at_workers(now);
   if (seen.moving) progress_since_ = now;
   const bool something_waits = pressed();
-  const recounted r = something_waits ? recount(now) : recounted{};
+  recounted r{};
+  if (something_waits && now >= recount_due_) {
+    r = recount(now);
+    recount_due_ = now + std::chrono::nanoseconds{r.cost_ns * share_of_recount};
+  }
   keep_floor(now);
 
   if (!seen.moving && !more()) {
@@ -63,8 +67,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     watched_.exchange(1, base::order::seq_cst);
   }
   look_interval_ns_ = seen.relieved || r.soon ? interval_min_ns : std::min(look_interval_ns_ * 2, interval_max_ns);
-  const std::uint64_t pause = std::max(look_interval_ns_, r.cost_ns * share_of_looks);
-  return look_due_ = now + std::chrono::nanoseconds{pause};
+  return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
 }
 
 worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
@@ -72,7 +75,7 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
   for (unsigned i = 0;; ++i) {
     worker* const w = at(i);
     if (w == nullptr) break;
-    const std::uint64_t item = w->items_started.load(base::order::relaxed);
+    const std::uint64_t item = w->turns.load(base::order::relaxed);
     source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
     const source* const before = std::exchange<const source*>(w->seen_serving, s);
     if (const std::uint64_t items = item - w->seen_item; items != 0) {
@@ -87,7 +90,7 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
     if (s->relieve(*w, item)) {
       base::sometimes("stuck leader relieved");
       seen.relieved = true;
-    } else if (w->items_started.load(base::order::relaxed) != item) {  // what relieve() has seen may be newer
+    } else if (w->turns.load(base::order::relaxed) != item) {  // what relieve() has seen may be newer
       seen.moving = true;
     }
   }

@@ -52,10 +52,10 @@ class alignas(base::cache_line) worker {
   // holds that lock and sees `serving == this source` knows that both stay.
   base::bias bias;
   base::atomic<source*> serving{nullptr};
-  void* frame = nullptr;                         // what the source keeps about this worker
-  base::atomic<std::uint8_t> out_of_count{0};    // inside an item; the reasons. Changed by who holds its source
-  base::atomic<std::uint64_t> items_started{0};  // also the number of the item it is in
-  base::atomic<const void*> code{nullptr};       // the callback it is in, children of a group's waiter included
+  void* frame = nullptr;                       // what the source keeps about this worker
+  base::atomic<std::uint8_t> out_of_count{0};  // inside an item; the reasons. Changed by who holds its source
+  base::atomic<std::uint64_t> turns{0};  // the number of what it is in: an item, a child of its group, the rest of it
+  base::atomic<const void*> code{nullptr};  // the callback it is in, children of a group's waiter included
 
   // The worker only.
   unsigned blocking_depth = 0;
@@ -73,21 +73,27 @@ class alignas(base::cache_line) worker {
     return description;
   }
 
-  void count_item() noexcept {  // one writer, the worker; others read it to see progress
-    items_started.store(items_started.load(base::order::relaxed) + 1, base::order::relaxed);
+  void begin_turn() noexcept {  // one writer, the worker; others read it to see progress
+    turns.store(turns.load(base::order::relaxed) + 1, base::order::relaxed);
   }
-
-  // Its callback runs: what was seen of the one before in the same item, or before that called a child, is over.
-  void runs_on() noexcept {
-    constexpr std::uint8_t seen = stuck | seen_waiting;
-    if ((out_of_count.load(base::order::relaxed) & seen) != 0) [[unlikely]]
-      serving.load(base::order::relaxed)->join_count(*this, seen, true);
+  // Inside its item a child of a group begins, or has ended. What was seen until now is over.
+  void begin_child() noexcept {
+    begin_turn();
+    forget_sights();
+  }
+  void end_child() noexcept {
+    resumed_.store(resumed_.load(base::order::relaxed) + 1, base::order::relaxed);
+    begin_child();
+  }
+  // Children included.
+  [[nodiscard]] std::uint64_t items_started() const noexcept {
+    return turns.load(base::order::relaxed) - resumed_.load(base::order::relaxed);
   }
 
   // Written by the worker, read by anybody.
   base::atomic<std::uint64_t> blocked_ns{0};
   base::atomic<const char*> waits_for{nullptr};   // "a flush": what of wring it waits for; null: nothing
-  base::atomic<const source*> waits_on{nullptr};  // of this source; null: of none. Sources are never freed
+  base::atomic<const source*> waits_on{nullptr};  // of this source of its runtime; null: of none
   base::mutex description_mu{base::rank::leaf};
   char description[description_bytes] WRING_GUARDED_BY(description_mu) = {};
 
@@ -118,6 +124,14 @@ class alignas(base::cache_line) worker {
 
  private:
   using slot = base::thread_slot<worker, worker>;
+
+  void forget_sights() noexcept {
+    constexpr std::uint8_t seen = stuck | seen_waiting;
+    if ((out_of_count.load(base::order::relaxed) & seen) != 0) [[unlikely]]
+      serving.load(base::order::relaxed)->join_count(*this, seen, true);
+  }
+
+  base::atomic<std::uint64_t> resumed_{0};  // the rest of an item after a child: turns that are no items
 };
 
 // While it lives, people are told that the calling thread, if it is a worker, waits for `what` of that source.

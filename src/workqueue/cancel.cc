@@ -70,7 +70,7 @@ bool is_running(item& it) noexcept {
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return false;
   pool_workqueue* const q = served_by(*w);
-  return q != nullptr && q->runs_on(*w, it);
+  return q != nullptr && q->is_run_by(*w, it);
 }
 
 bool cancel_sync(item& it, base::timer* t) noexcept {

@@ -42,10 +42,15 @@ void note_gone(const item& it) noexcept {
   }
 }
 
+const sched::source* told_of(const pool_workqueue& q) noexcept {
+  const sched::worker* const w = sched::worker::current();
+  return w != nullptr && &w->pool.home() == &q.pool().home() ? &q : nullptr;
+}
+
 void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept {
   if (w.done.completed()) return;
   const blocking_scope scope;
-  const sched::wait_note note{what, &of};
+  const sched::wait_note note{what, told_of(of)};
   core& where = of.home();
   // In a forked child that could not get its first thread somebody has to try again.
   while (!where.time().has_thread() && !where.shutting_down()) {

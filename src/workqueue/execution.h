@@ -92,6 +92,8 @@ struct execution : frame {
   waiter_chain waiters;                        // for the end of `running`
 };
 
+// For a wait_note: the queue, unless it belongs to another runtime than the calling worker, which may outlive it.
+const sched::source* told_of(const pool_workqueue& q) noexcept;
 // Announces blocking, then waits, for `what` of that queue (see sched::wait_note), whose threads will tell `w`.
 void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept;
 

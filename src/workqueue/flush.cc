@@ -184,7 +184,7 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
   return {true, false};
 }
 
-bool pool_workqueue::runs_on(sched::worker& w, const item& it) noexcept {
+bool pool_workqueue::is_run_by(sched::worker& w, const item& it) noexcept {
   const visit hold{*this};
   return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->running == &it;
 }

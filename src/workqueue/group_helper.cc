@@ -2,6 +2,7 @@
 
 #include "workqueue/group_helper.h"
 
+#include "workqueue/group_wait.h"
 #include "workqueue/registry.h"
 
 #include <wring/task_group.h>
@@ -9,7 +10,10 @@
 namespace wring::detail {
 
 void item_access::run_children(task_group& g, pool_workqueue& q) noexcept { g.run_children(q); }
-void item_access::sleep(task_group& g) noexcept { g.sleep(); }
+void item_access::sleep(const group_wait& w) noexcept { w.group.sleep(&w); }
+void item_access::call_back(group_wait& w) noexcept { w.group.call_back(w); }
+void item_access::nobody_is_called(task_group& g) noexcept { g.nobody_is_called(); }
+bool item_access::has_unstarted(const task_group& g) noexcept { return g.has_unstarted(); }
 void item_access::child_leaves_queue(item& it) noexcept { static_cast<child&>(it).group->child_leaves_queue(); }
 
 void group_helper::prepare(pool_workqueue& its_queue, task_group& its_group, sched::worker_pool& its_pool,
@@ -53,7 +57,7 @@ bool group_helper::leave_count(sched::worker& w, std::uint8_t why, const std::ui
   {
     const base::lock_guard lock{mu_};
     if (w.serving.load(base::order::relaxed) != this) return false;
-    if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
+    if (seq != nullptr && w.turns.load(base::order::relaxed) != *seq) return false;
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
     pool = pool_;
     if (!pool->mark(w, why)) return false;
@@ -75,14 +79,15 @@ bool group_helper::look(sched::worker& w, sight& seen) {
   return true;
 }
 
-void help_and_sleep(pool_workqueue& q, task_group& group) noexcept {
+void help_and_sleep(pool_workqueue& q, group_wait& here) noexcept {
   base::sometimes("task_group needed another worker's stack");
   auto& memory = q.home().workqueues<registry>().helpers();
   group_helper& helper = memory.acquire();
   waiter end;
-  helper.prepare(q, group, q.pool(), end);
+  helper.prepare(q, here.group, q.pool(), end);
   q.pool().offer(helper);
-  item_access::sleep(group);
+  item_access::sleep(here);
+  q.end_group_wait(here);
   if (!q.pool().withdraw(helper)) wait_blocking(end, "a task_group", q);
   memory.release(helper);
 }

@@ -34,7 +34,7 @@ class helper_frame : protected frame {
   helper_frame& operator=(const helper_frame&) = delete;
 };
 
-// And runs one of its children on the spot. To the pool that is an item of its own.
+// And runs one of its children on the spot. To the pool that is a turn of its own, and so is what follows.
 class child_frame : helper_frame {
  public:
   child_frame(pool_workqueue& its_queue, item& child) noexcept : helper_frame{its_queue} {
@@ -43,14 +43,13 @@ class child_frame : helper_frame {
     if (w == nullptr) return;
     outer_code_ = w->code.load(base::order::relaxed);
     w->code.store(reinterpret_cast<const void*>(child.entry), base::order::relaxed);
-    w->count_item();
-    w->runs_on();
+    w->begin_child();
   }
   ~child_frame() {
     sched::worker* const w = sched::worker::current();
     if (w == nullptr) return;  // or the child's callback has forked, and this is the forked process
     w->code.store(outer_code_, base::order::relaxed);
-    w->runs_on();
+    w->end_child();
   }
   child_frame(const child_frame&) = delete;
   child_frame& operator=(const child_frame&) = delete;
@@ -81,7 +80,8 @@ class group_helper : public sched::source {
   base::mutex mu_{base::rank::queue};
 };
 
-// Sleeps until the group's children have finished, while a helper runs them.
-void help_and_sleep(pool_workqueue& q, task_group& group) noexcept;
+// Ends a group_wait that has begun: sleeps until the group's children have finished, or it is called back, while a
+// helper runs them.
+void help_and_sleep(pool_workqueue& q, group_wait& here) noexcept;
 
 }  // namespace wring::detail

@@ -34,6 +34,7 @@ class task_group;
 namespace wring::detail {
 
 class pool_workqueue;
+struct group_wait;
 
 namespace item_state {
 inline constexpr std::uint64_t pending = 1;
@@ -97,7 +98,10 @@ class item_access {
   // Of an item that is `timed`.
   static base::timer& timer_behind(item& it) noexcept;
   static void run_children(task_group& g, pool_workqueue& q) noexcept;
-  static void sleep(task_group& g) noexcept;
+  static void sleep(const group_wait& w) noexcept;
+  static void call_back(group_wait& w) noexcept;
+  static void nobody_is_called(task_group& g) noexcept;
+  static bool has_unstarted(const task_group& g) noexcept;
   static void child_leaves_queue(item& it) noexcept;
 };
 

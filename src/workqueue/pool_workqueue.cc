@@ -110,7 +110,7 @@ void pool_workqueue::begin(execution& x, item& it) noexcept {
   const std::uint64_t state = state_of(it).load(base::order::relaxed);
   x.one_shot = (state & item_state::one_shot) != 0;
   if ((state & item_state::child) != 0) item_access::child_leaves_queue(it);
-  x.worker.count_item();
+  x.worker.begin_turn();
 }
 
 // The run of x has ended. What x was handed comes before all else; null: nothing.
@@ -180,6 +180,7 @@ void pool_workqueue::start_serving(execution& x) noexcept {
   x.colour = colour_;
   ++in_flight_[x.colour];
   x.worker.frame = &x;
+  x.worker.code.store(nullptr, base::order::relaxed);
   x.worker.serving.store(this, base::order::release);  // pairs with the timekeeper's look, and watch_run()
 }
 
@@ -461,7 +462,7 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this) return false;
     pool = pool_;  // while the worker is in its item; once the queue is released it may end
-    if (seq != nullptr && w.items_started.load(base::order::relaxed) != *seq) return false;
+    if (seq != nullptr && w.turns.load(base::order::relaxed) != *seq) return false;
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
     if (!pool->mark(w, why)) return false;
     auto& x = *static_cast<execution*>(w.frame);
@@ -495,10 +496,11 @@ bool pool_workqueue::look(sched::worker& w, sight& seen) {
 }
 
 bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
+  if (leader_.load(base::order::acquire) != &w) return false;  // without the lock: most do not lead; pairs with serve()
   bool offer = false;
   {
     visit hold{*this};
-    if (w.serving.load(base::order::relaxed) != this || w.items_started.load(base::order::relaxed) != seq) return false;
+    if (w.serving.load(base::order::relaxed) != this || w.turns.load(base::order::relaxed) != seq) return false;
     if (leader_.load(base::order::relaxed) != &w || one_at_a_time()) return false;
     if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
     hold.leave_message(*static_cast<execution*>(w.frame));
@@ -550,6 +552,7 @@ bool pool_workqueue::change_limit(visit& hold) noexcept {
   const unsigned before = limit_;
   limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
   lowered_ = active_ > limit_;
+  if (limit_ < before) call_back(nullptr);  // what others were to start is theirs alone, perhaps
   sched::worker* const leader = leader_.load(base::order::relaxed);
   if (leader == nullptr) return reopen();
   if (limit_ <= before) return false;  // it looks before its next item
@@ -618,7 +621,9 @@ void pool_workqueue::renew_in_child() noexcept {
   listed = false;
   leader_.store(nullptr, base::order::relaxed);
   std::construct_at(&run_);
+  std::construct_at(&group_waits_);
   active_ = 0;
+  frozen_ = freezable_ && !destroying_ && core_->frozen();  // the parent may have been about to say so
   limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
   lowered_ = false;
   full_ = false;

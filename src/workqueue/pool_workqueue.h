@@ -21,6 +21,7 @@
 #include "sched/core.h"
 #include "sched/source.h"
 #include "workqueue/execution.h"
+#include "workqueue/group_wait.h"
 #include "workqueue/item.h"
 #include "workqueue/slots.h"
 
@@ -101,7 +102,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   barrier_attempt place_barrier(item& it, barrier_item& barrier) noexcept;
   // Tells `end` when the run of `it` by `w` is over; false: w does not run it here.
   bool watch_run(sched::worker& w, const item& it, waiter& end) noexcept;
-  [[nodiscard]] bool runs_on(sched::worker& w, const item& it) noexcept;
+  [[nodiscard]] bool is_run_by(sched::worker& w, const item& it) noexcept;
   // The same, if this belongs to the same queue as `sibling`.
   [[nodiscard]] bool runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept;
 
@@ -115,8 +116,15 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   };
   helping take_child(const task_group& group) noexcept;
   void child_done(const helping& h) noexcept;
-  // The caller is inside an item of this queue, and no further item could start.
-  [[nodiscard]] bool slots_are_gone_and_one_is_ours() noexcept;
+  // The caller is inside an item of this queue and is about to sleep. Listed until end_group_wait().
+  struct outlook {
+    bool child_waits;  // one that the caller may run
+    bool full;         // nobody else could
+  };
+  [[nodiscard]] outlook begin_group_wait(group_wait& w) noexcept;
+  void end_group_wait(group_wait& w) noexcept;
+  // Who sleeps here for that group looks again, if nobody else can start its children.
+  void call_back_if_full(const task_group& group) noexcept;
   [[nodiscard]] bool is_the_callers_only_slot() const noexcept {
     return max_active_.load(base::order::relaxed) == 1 && inside(*this);
   }
@@ -174,6 +182,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool settle() noexcept;
   [[nodiscard]] bool reopen() noexcept;
   item* find_child(const task_group& group, bool own_slot) noexcept;
+  void call_back(const task_group* group) noexcept;  // null: all
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
   void forget_short_items() noexcept;
   [[nodiscard]] bool leads() const noexcept {
@@ -231,6 +240,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_ = nullptr;                       // markers passed, oldest first; wait for in_flight_
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
+  base::list<group_wait> group_waits_;
   unsigned draining_ = 0;
   bool destroying_ = true;   // or not open (yet)
   std::uint32_t forks_ = 0;  // when it was opened

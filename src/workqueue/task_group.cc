@@ -2,7 +2,7 @@
 // task_group: children are one-off items of the group's queue. wait() takes back those that have not
 // started and runs them on the spot; what it may not run itself, it leaves to other workers.
 //
-// outstanding_: children not finished, times two, plus one if somebody sleeps on the word.
+// outstanding_: children not finished, and below them the bits `sleeper`, `inside_sleeper` and `called`.
 
 #include <wring/task_group.h>
 
@@ -19,7 +19,9 @@ namespace wring {
 namespace {
 
 constexpr std::uint32_t sleeper = 1;
-constexpr std::uint32_t one_child = 2;
+constexpr std::uint32_t inside_sleeper = 2;  // a callback of the queue, too, or it is about to
+constexpr std::uint32_t called = 4;          // one of those is called back, and has not gone yet
+constexpr std::uint32_t one_child = 8;
 
 base::atomic_ref<std::uint32_t> atomically(std::uint32_t& word) noexcept {
   return base::atomic_ref<std::uint32_t>{word};
@@ -59,7 +61,12 @@ bool task_group::start(detail::child& child) noexcept {
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
   atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
   atomically(unstarted_).fetch_add(1, base::order::relaxed);
-  if (detail::home_of(*queue_->pwq_).submit(child)) return true;
+  detail::pool_workqueue& q = detail::home_of(*queue_->pwq_);
+  if (q.submit(child)) {
+    // seq_cst: pairs with wait_inside(), which sees the child, or has let us know.
+    if ((atomically(outstanding_).load(base::order::seq_cst) & inside_sleeper) != 0) q.call_back_if_full(*this);
+    return true;
+  }
   child_leaves_queue();
   child.entry(child, detail::item_op::destroy);
   return false;
@@ -72,8 +79,19 @@ void task_group::finish(std::exception_ptr error, std::uint32_t forks) noexcept 
   if (error && atomically(failed_).exchange(1, base::order::relaxed) == 0) error_ = std::move(error);
   const auto word = atomically(outstanding_);
   // acq_rel: wait() sees what all children did. From here on the group may be gone; only its address is used.
-  if (word.fetch_sub(one_child, base::order::acq_rel) == (one_child | sleeper)) base::futex_wake(word, 1 << 30);
+  const std::uint32_t before = word.fetch_sub(one_child, base::order::acq_rel);
+  if (before < 2 * one_child && (before & sleeper) != 0) base::futex_wake(word, 1 << 30);
 }
+
+void task_group::call_back(detail::group_wait& w) noexcept {
+  base::sometimes("a sleeper was called back to its task_group");
+  w.called.store(true, base::order::release);  // pairs with sleep()
+  const auto word = atomically(outstanding_);
+  word.fetch_or(called, base::order::acq_rel);
+  base::futex_wake(word, 1 << 30);
+}
+
+void task_group::nobody_is_called() noexcept { atomically(outstanding_).fetch_and(~called, base::order::relaxed); }
 
 // A hint: what others start or add at the same time may be missed.
 bool task_group::has_unstarted() const noexcept {
@@ -84,28 +102,37 @@ bool task_group::has_children() const noexcept {
   return atomically(const_cast<std::uint32_t&>(outstanding_)).load(base::order::acquire) >= one_child;  // with finish()
 }
 
-// Runs children that have not started, as long as the stack allows.
-void task_group::run_children(detail::pool_workqueue& q) noexcept {
-  while (has_unstarted() && !stack_is_half_used()) {
+// Runs children that have not started, as long as the stack allows. False: it does not allow more.
+bool task_group::run_children(detail::pool_workqueue& q) noexcept {
+  while (has_unstarted()) {
+    if (stack_is_half_used()) return false;
     const detail::pool_workqueue::helping h = q.take_child(*this);
-    if (h.it == nullptr) return;
+    if (h.it == nullptr) return true;
     const std::uint32_t forks = base::fork_generation();
     {
       const detail::child_frame inside{q, *h.it};
       q.call(*h.it, h.it->entry);
     }
-    if (forks != base::fork_generation()) return;  // the child's callback forked, and this is the forked process
+    if (forks != base::fork_generation()) return true;  // the child's callback forked, and this is the forked process
     q.child_done(h);
   }
+  return true;
 }
 
-void task_group::sleep() noexcept {
+// Until there are no children, or this one is called back.
+void task_group::sleep(const detail::group_wait* inside) noexcept {
   const auto word = atomically(outstanding_);
   const blocking_scope scope;
-  const sched::wait_note note{"a task_group", queue_->pwq_};
-  for (;;) {
-    std::uint32_t seen = word.load(base::order::acquire);  // pairs with finish()
+  const sched::wait_note note{"a task_group", detail::told_of(*queue_->pwq_)};
+  for (base::patience p;;) {
+    std::uint32_t seen = word.load(base::order::acquire);  // pairs with finish(), call_back()
     if (seen < one_child) return;
+    if (inside != nullptr && inside->called.load(base::order::acquire)) return;
+    if ((seen & called) != 0) {
+      p.pause();  // another one is: about to go, after which the word would say nothing new if we were called
+      continue;
+    }
+    if (inside != nullptr && (seen & inside_sleeper) == 0) return;  // another wait has ended: look again
     if ((seen & sleeper) == 0 &&
         !word.compare_exchange_weak(seen, seen | sleeper, base::order::acq_rel, base::order::acquire)) {
       base::cpu_relax();
@@ -115,25 +142,41 @@ void task_group::sleep() noexcept {
   }
 }
 
+// By a callback of the queue, which keeps its slot: when no other is free, nobody else can start its children.
+void task_group::wait_inside(detail::pool_workqueue& q) noexcept {
+  for (;;) {
+    const bool may_run_more = run_children(q);
+    revive();  // one of them may have forked
+    if (!has_children()) return;
+    // First this, then a last look: pairs with start(), which publishes the child first.
+    atomically(outstanding_).fetch_or(sleeper | inside_sleeper, base::order::seq_cst);
+    detail::group_wait here{*this};
+    const detail::pool_workqueue::outlook seen = q.begin_group_wait(here);
+    if (seen.child_waits && seen.full && !may_run_more) {
+      detail::help_and_sleep(q, here);  // in our slot, but on the stack of another worker
+      continue;
+    }
+    if (!seen.child_waits || !may_run_more) sleep(&here);
+    q.end_group_wait(here);
+  }
+}
+
 void task_group::wait_for_children() noexcept {
   revive();
   // Children of a divided queue belong where they were queued: only who is there already may run them.
   detail::pool_workqueue* const first = queue_->pwq_;
   detail::pool_workqueue& q = detail::home_of(*first);
-  if (first->siblings() == nullptr || detail::inside(q)) run_children(q);
-  revive();  // one of them may have forked
-  if (has_children()) {
-    // Inside the queue, with all of its slots taken, our children can run only in our own slot; the stack for
-    // that is another worker's.
-    if (q.slots_are_gone_and_one_is_ours()) {
-      detail::help_and_sleep(q, *this);
-    } else {
-      sleep();
-    }
+  if (detail::inside(q)) {
+    wait_inside(q);
+  } else {
+    if (first->siblings() == nullptr) run_children(q);
+    revive();
+    if (has_children()) sleep(nullptr);
   }
-  // The bit may stay from a sleep; nobody sleeps on 0 children.
-  std::uint32_t left = sleeper;
-  atomically(outstanding_).compare_exchange_strong(left, 0, base::order::relaxed, base::order::relaxed);
+  // Bits may stay from a sleep; nobody sleeps on 0 children.
+  const auto word = atomically(outstanding_);
+  std::uint32_t left = word.load(base::order::relaxed);
+  if (left != 0 && left < called) word.compare_exchange_strong(left, 0, base::order::relaxed, base::order::relaxed);
 }
 
 void task_group::wait() {
@@ -218,10 +261,33 @@ void pool_workqueue::child_done(const helping& h) noexcept {
   if (offer) pool.offer(*this);
 }
 
-bool pool_workqueue::slots_are_gone_and_one_is_ours() noexcept {
-  if (!inside(*this)) return false;
+pool_workqueue::outlook pool_workqueue::begin_group_wait(group_wait& w) noexcept {
   const visit hold{*this};
-  return active_ >= limit_;
+  if (head_of(word_.load(base::order::seq_cst)) != nullptr) drain_inbox();  // seq_cst: pairs with task_group::start()
+  group_waits_.push_back(w);
+  const bool child_waits = item_access::has_unstarted(w.group) && find_child(w.group, false) != nullptr;
+  return {.child_waits = child_waits, .full = active_ >= limit_};
+}
+
+void pool_workqueue::end_group_wait(group_wait& w) noexcept {
+  const visit hold{*this};
+  group_waits_.remove(w);
+  if (!w.called.load(base::order::relaxed)) return;
+  for (group_wait* other = group_waits_.front(); other != nullptr; other = other->next) {
+    if (&other->group == &w.group && other->called.load(base::order::relaxed)) return;
+  }
+  item_access::nobody_is_called(w.group);
+}
+
+void pool_workqueue::call_back(const task_group* group) noexcept {
+  for (group_wait* w = group_waits_.front(); w != nullptr; w = w->next) {
+    if ((group == nullptr || &w->group == group) && !w->called.load(base::order::relaxed)) item_access::call_back(*w);
+  }
+}
+
+void pool_workqueue::call_back_if_full(const task_group& group) noexcept {
+  const visit hold{*this};
+  if (active_ >= limit_ && !WRING_PLANT(sleeper_not_called)) call_back(&group);
 }
 
 }  // namespace detail

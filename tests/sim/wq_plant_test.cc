@@ -169,6 +169,27 @@ TEST(wq_plant, a_flush_that_counts_a_run_twice_is_found) {
   });
 }
 
+// A sleeper in the last slot that is not told of a new child of its group.
+TEST(wq_plant, a_group_whose_sleeper_is_not_called_back_is_found) {
+  expect_found("sleeper_not_called", [] {
+    world w{{.cpus = 2}};
+    wring::workqueue q{w, {.name = "called", .ordered = true}};
+    int ran = 0;
+    wring::task_group group{q};
+    q.submit([&] {
+      group.run([&] {
+        ++ran;
+        sim::stall(20'000);
+      });
+      group.wait();
+    });
+    group.run([&] { ++ran; });
+    q.flush();
+    group.wait();
+    sim::check(ran == 2, "both ran", ran);
+  });
+}
+
 // WQ-61: an item queued again while it runs goes to the worker that runs it.
 TEST(wq_plant, an_item_lost_when_it_is_handed_over_is_found) {
   expect_found("handed_item_lost", [] {

@@ -208,9 +208,8 @@ void expect_events(const sim::report& report) {
   EXPECT_SIM_EVENT(report, "queue of short items", 0.5);
   EXPECT_SIM_EVENT(report, "stall floor raised", 0.01);
   EXPECT_SIM_EVENT(report, "stuck leader relieved", 0.05);
-  EXPECT_SIM_EVENT(report, "task_group needed another worker's stack", 0.01);
   EXPECT_SIM_EVENT(report, "a worker was seen to wait", 0.2);
-  EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.02);
+  EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.005);
   EXPECT_SIM_EVENT(report, "thread creation refused", 0.2);
   EXPECT_GT(report.steps_in_smallest_seed, threads * operations);
 }

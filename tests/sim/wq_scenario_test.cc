@@ -423,6 +423,64 @@ TEST(wq_scenario, nested_groups_end_on_any_queue) {
   }
 }
 
+// The child that another worker was to start, since its waiter has no stack left, is the waiter's alone all of a
+// sudden.
+TEST(wq_scenario, nested_groups_end_though_the_limit_is_lowered_meanwhile) {
+  const auto report = sim::explore({.seeds = 400, .step_limit = 2'000'000}, [] {
+    world w{{.cpus = 1, .max_workers = 18, .creation_retry = 1ms}};
+    wring::workqueue q{w, {.name = "nest", .max_active = 2}};
+    int depth = 0;
+    q.submit([&] { depth = descend(q, 150); });
+    for (int change = 0; change < 20; ++change) {
+      sim::stall(sim::choose(6) * us);
+      q.set_max_active(2 - static_cast<unsigned>(change) % 2);
+    }
+    q.flush();
+    sim::check(depth == 151, "all levels", depth);
+  });
+  EXPECT_SIM_OK(report);
+}
+
+// Children come from anywhere while their group's waiter sleeps in the last slot there is: the other is taken by its
+// first child, or, once the limit is lowered, there is no other.
+TEST(wq_scenario, a_group_gets_children_while_its_waiter_sleeps_in_the_last_slot) {
+  for (const bool lowered : {false, true}) {
+    const auto report = sim::explore({.seeds = 1500}, [lowered] {
+      world w;
+      wring::workqueue q{w, {.name = "slots", .max_active = 2}};
+      int ran = 0;
+      wring::task_group group{q};
+      base::completion there;
+      base::completion added;
+      q.submit([&] {
+        group.run([&] {
+          there.complete();
+          {
+            const wring::blocking_scope scope;
+            added.wait();
+          }
+          group.run([&] { ++ran; });
+          ++ran;
+        });
+        {
+          const wring::blocking_scope scope;
+          there.wait();  // so another worker has it
+        }
+        group.wait();
+        sim::check(ran == 4, "all children ran", ran);
+      });
+      there.wait();
+      group.run([&] { ++ran; });
+      if (lowered) q.set_max_active(1);
+      group.run([&] { ++ran; });
+      added.complete();
+      q.flush();
+    });
+    EXPECT_SIM_OK(report);
+    EXPECT_SIM_EVENT(report, "a sleeper was called back to its task_group", 0.2);
+  }
+}
+
 // The floor: with both CPUs stuck in items that said nothing, the third starts after 100 ms all the same.
 TEST(wq_scenario, work_behind_stuck_workers_starts_after_the_floor) {
   const auto report =
@@ -593,6 +651,16 @@ void change_limits(sim::options how, wring::workqueue_options what) {
             sim::stall(20 * us);
           } else if (sim::choose(6) == 0) {
             sim::stall(300 * us);
+          } else if (sim::choose(3) == 0) {
+            wring::task_group group{q};
+            int children = 0;
+            group.run([&] {
+              if (sim::choose(2) == 0) sim::stall(20 * us);
+              ++children;
+              group.run([&] { ++children; });
+            });
+            group.wait();
+            sim::check(children == 2, "both children ran", children);
           } else {
             sim::spend(200);
           }

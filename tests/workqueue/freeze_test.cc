@@ -111,6 +111,39 @@ TEST(freeze, runs_the_children_that_a_running_callback_waits_for) {
   rt->thaw();
 }
 
+// The same for one that sleeps already when its group gets another child.
+TEST(freeze, runs_the_children_that_a_sleeping_callback_waits_for) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "asleep", .freezable = true}};
+  counter begun;
+  gate released;
+  std::atomic<bool> waits{false};
+  std::atomic<int> children{0};
+  queue.submit([&] {
+    task_group group{queue};
+    group.run([&] {
+      {
+        const blocking_scope scope;
+        begun.add();
+        released.wait();
+      }
+      group.run([&] { children.fetch_add(1); });
+    });
+    {
+      const blocking_scope scope;
+      begun.wait_for(1);
+    }
+    waits.store(true);
+    group.wait();
+  });
+  eventually([&] { return waits.load() && rt.pool().blocked == 2; });
+  ASSERT_TRUE(rt->freeze_begin());
+  released.open();
+  eventually([&] { return !rt->freeze_busy(); });
+  EXPECT_EQ(children.load(), 1);
+  rt->thaw();
+}
+
 TEST(freeze, twice_is_misuse_and_a_thaw_without_is_nothing) {
   test_runtime rt;
   rt->thaw();

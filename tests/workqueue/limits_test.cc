@@ -13,6 +13,7 @@ namespace wring {
 namespace {
 
 using test::counter;
+using test::eventually;
 using test::gate;
 using test::test_runtime;
 
@@ -97,40 +98,72 @@ TEST(limits, those_that_run_go_on_when_max_active_is_lowered) {
   EXPECT_GE(most_after.load(), 1);
 }
 
-// The same for a leader of short items, which goes on without asking anybody. Method: a callback lowers the limit while
-// another one is held; the leader must not start a third.
+// The same for a leader of short items, which goes on without asking anybody. Method: beside one that is held, the item
+// of a leader lowers the limit and queues others; none of them may start before the one that is held has ended.
 TEST(limits, a_leader_of_short_items_keeps_to_a_lower_max_active) {
   test_runtime rt{{.cpus = 2}};
   workqueue queue{rt, {.name = "led", .max_active = 8}};
-  for (int i = 0; i < 1'000; ++i) queue.submit([] {});
-  queue.flush();
-  for (int round = 0; round < 50; ++round) {
-    std::atomic<int> inside{0};
-    std::atomic<int> overlaps{0};
+  for (int round = 0; round < 20; ++round) {
     gate held;
     counter entered;
     queue.submit([&] {
       const blocking_scope scope;
       entered.add();
       held.wait();
-      inside.fetch_add(1);
-      std::this_thread::yield();
-      inside.fetch_sub(1);
     });
     entered.wait_for(1);
-    ASSERT_TRUE(queue.set_max_active(1));
-    for (int i = 0; i < 100; ++i) {
-      queue.submit([&] {
-        if (inside.fetch_add(1) != 0) overlaps.fetch_add(1);
-        inside.fetch_sub(1);
-      });
-    }
-    EXPECT_EQ(queue.stats().active, 1u) << "none starts beside the one that is held";
+    counter brief;
+    for (int i = 0; i < 1'000; ++i) queue.submit([&] { brief.add(); });
+    brief.wait_for(1'000);
+    std::atomic<int> started{0};
+    counter lowered;
+    queue.submit([&] {
+      EXPECT_TRUE(queue.set_max_active(1));
+      for (int i = 0; i < 100; ++i) queue.submit([&] { started.fetch_add(1); });
+      lowered.add();
+    });
+    lowered.wait_for(1);
+    eventually([&] { return queue.stats().active == 1; });
+    EXPECT_EQ(started.load(), 0) << "none starts beside the one that is held";
     held.open();
     queue.flush();
-    EXPECT_EQ(overlaps.load(), 0);
+    EXPECT_EQ(started.load(), 100);
     ASSERT_TRUE(queue.set_max_active(8));
   }
+}
+
+// A child that comes while its group's waiter keeps the only slot that is left. Nobody else may start it, and the
+// waiter sleeps already.
+TEST(limits, that_are_lowered_leave_a_group_its_waiters_slot) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "groups", .max_active = 2}};
+  counter begun;
+  gate released;
+  std::atomic<int> ran{0};
+  std::atomic<bool> waits{false};
+  queue.submit([&] {
+    task_group group{queue};
+    group.run([&] {
+      {
+        const blocking_scope scope;
+        begun.add();
+        released.wait();
+      }
+      group.run([&] { ran.fetch_add(1); });
+    });
+    {
+      const blocking_scope scope;
+      begun.wait_for(1);  // another worker has it
+    }
+    waits.store(true);
+    group.wait();
+    ran.fetch_add(1);
+  });
+  eventually([&] { return waits.load() && rt.pool().blocked == 2; });
+  ASSERT_TRUE(queue.set_max_active(1));
+  released.open();
+  queue.flush();
+  EXPECT_EQ(ran.load(), 2);
 }
 
 // A leader that was to be alone is stuck in its item; those behind it start without it. No floor, no looks.
