@@ -30,8 +30,8 @@ constexpr auto clock_stands_still = std::chrono::milliseconds{10};
 constexpr std::uint64_t ring_looks_apart_us = 20;
 // How fast the estimate of waiting workers forgets, per look.
 constexpr double kept_of_estimate = 0.95;
-// The number of no item, for worker::measured_item.
-constexpr std::uint64_t no_item = ~std::uint64_t{0};
+// The number of no turn, for worker::measured_turn.
+constexpr std::uint64_t no_turn = ~std::uint64_t{0};
 
 // What the timekeeper has used so far.
 std::int64_t own_cpu_time() noexcept { return base::cpu_time_of(base::thread_id()); }
@@ -58,13 +58,6 @@ worker_pool::recounted worker_pool::recount(base::instant now) noexcept {
   recounted r{.soon = kind == detection::automatic, .cost_ns = 0};
   if (kind > detection::announced) {
     const std::int64_t before = own_cpu_time();
-    unsigned cpu_intensive = 0;
-    for_each_busy([&](const at_work& b) {
-      cpu_intensive += (b.reasons & worker::cpu_intensive) != 0 ? 1U : 0U;
-      return false;
-    });
-    // A CPU that has no pool of its own gets one worker more at most.
-    const unsigned cpu_intensive_most = config_.slack == 0 ? ~0U : target();
     for_each_busy([&](const at_work& b) {
       if (b.reasons == worker::seen_waiting) {
         if (goes_on(b, now)) b.s.join_count(b.w, worker::seen_waiting, false);
@@ -72,9 +65,8 @@ worker_pool::recounted worker_pool::recount(base::instant now) noexcept {
         const std::int64_t used = base::cpu_time_of(b.w.thread_id.load(base::order::relaxed));
         if (sight_of(b.w, used, now) == base::thread_sight::waiting) {
           r.soon |= take_out_waiting(b);
-        } else if (uses_much_cpu(b, used) && cpu_intensive < cpu_intensive_most && take_out_intensive(b)) {
-          ++cpu_intensive;
-          r.soon = true;
+        } else if (uses_much_cpu(b, used) && one_more_intensive()) {
+          r.soon |= take_out_intensive(b);
         }
       }
       return false;
@@ -113,7 +105,6 @@ bool worker_pool::take_out_waiting(const at_work& b) noexcept {
 // Has one that was seen to wait been seen to run?
 bool worker_pool::goes_on(const at_work& b, base::instant now) noexcept {
   worker& w = b.w;
-  w.measured_item = no_item;  // WQ-79: blocking restarts the measurement
   if (w.looks_left_out++ < looks_left_out_most) return false;
   w.looks_left_out = 0;
   base::thread_sight seen = w.switches.look();
@@ -125,6 +116,7 @@ bool worker_pool::goes_on(const at_work& b, base::instant now) noexcept {
   }
   if (seen != base::thread_sight::running || WRING_PLANT(going_on_unseen)) return false;
   base::sometimes("a worker that was seen to wait goes on");
+  w.measured_turn = no_turn;  // WQ-79: blocking restarts the measurement
   return true;
 }
 
@@ -133,13 +125,24 @@ bool worker_pool::uses_much_cpu(const at_work& b, std::int64_t used) noexcept {
   const std::chrono::nanoseconds most = services_.options.cpu_intensive_threshold;
   if (most.count() == 0 || used < 0) return false;
   const std::uint64_t blocked = b.w.blocked_ns.load(base::order::relaxed);
-  if ((b.w.measured_item != b.item && !WRING_PLANT(items_measured_as_one)) ||
+  if ((b.w.measured_turn != b.item && !WRING_PLANT(items_measured_as_one)) ||
       b.w.measured_after_blocked_ns != blocked) {
-    b.w.measured_item = b.item;
+    b.w.measured_turn = b.item;
     b.w.measured_after_blocked_ns = blocked;
     b.w.measured_from_ns = used;
   }
   return used - b.w.measured_from_ns > most.count();
+}
+
+// A CPU that has no pool of its own gets one worker more at most.
+bool worker_pool::one_more_intensive() noexcept {
+  if (config_.slack == 0) return true;
+  unsigned intensive = 0;
+  for_each_busy([&intensive](const at_work& b) {
+    intensive += (b.reasons & worker::cpu_intensive) != 0 ? 1U : 0U;
+    return false;
+  });
+  return intensive < target();
 }
 
 bool worker_pool::take_out_intensive(const at_work& b) noexcept {

@@ -75,22 +75,23 @@ worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
   for (unsigned i = 0;; ++i) {
     worker* const w = at(i);
     if (w == nullptr) break;
-    const std::uint64_t item = w->turns.load(base::order::relaxed);
+    const std::uint64_t turn = w->turns.load(base::order::relaxed);
     source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
     const source* const before = std::exchange<const source*>(w->seen_serving, s);
-    if (const std::uint64_t items = item - w->seen_item; items != 0) {
+    if (const std::uint64_t turns = turn - w->seen_turn; turns != 0) {
       const std::int64_t time = (now - w->seen_since).count();
-      w->seen_item = item;
+      w->seen_turn = turn;
       w->seen_since = now;
       seen.moving = true;
       // A leader whose items have become long, though none of them lasts from one look to the next.
-      if (s == nullptr || s != before || static_cast<std::uint64_t>(time) < items * interval_min_ns) continue;
+      if (s == nullptr || s != before || static_cast<std::uint64_t>(time) < turns * interval_min_ns) continue;
     }
-    if (s == nullptr) continue;
-    if (s->relieve(*w, item)) {
+    // Who has left the count to wait leads nobody: leave_count() has seen to that.
+    if (s == nullptr || (w->out_of_count.load(base::order::relaxed) & worker::waits) != 0) continue;
+    if (s->relieve(*w, turn)) {
       base::sometimes("stuck leader relieved");
       seen.relieved = true;
-    } else if (w->turns.load(base::order::relaxed) != item) {  // what relieve() has seen may be newer
+    } else if (w->turns.load(base::order::relaxed) != turn) {  // what relieve() has seen may be newer
       seen.moving = true;
     }
   }
@@ -117,7 +118,7 @@ void worker_pool::keep_floor(base::instant now) noexcept {
     before = w->seen_since;
   }
   if (longest == nullptr) return;
-  const std::uint64_t item = longest->seen_item;
+  const std::uint64_t item = longest->seen_turn;
   source* const s = longest->serving.load(base::order::acquire);  // pairs with the source's store
   if (s != nullptr && s->leave_count(*longest, worker::stuck, &item)) {
     base::sometimes("stall floor raised");

@@ -106,16 +106,16 @@ class alignas(base::cache_line) worker {
   base::atomic<bool> leaving{false};         // set before the last unpark; the thread ends, or there is none
 
   // The timekeeper only: what it saw at its last look.
-  std::uint64_t seen_item = 0;
+  alignas(base::cache_line) std::uint64_t seen_turn = 0;
   const source* seen_serving = nullptr;
   base::instant seen_since{};
-  std::uint64_t measured_item = ~std::uint64_t{0};  // whose CPU time is measured
+  unsigned looks_left_out = 0;                      // it is known to wait
+  std::uint64_t measured_turn = ~std::uint64_t{0};  // whose CPU time is measured
   std::int64_t measured_from_ns = 0;                // since that of the thread was so much
   std::uint64_t measured_after_blocked_ns = 0;      // `blocked_ns` then
   std::int64_t cpu_ns = 0;                          // of the thread, when it was last looked at
   base::instant cpu_looked_at{};                    // which was then
   base::instant cpu_moved{};                        // when it had changed
-  unsigned looks_left_out = 0;                      // it is known to wait
   bool ring_refused = false;                        // by the system, for this thread
   // Opened and closed by the timekeeper, under worker_pool::rings_mu_; others look under it.
   base::switch_ring switches;

@@ -178,6 +178,7 @@ class worker_pool {
   recounted recount(base::instant now) noexcept;
   void recount_by_rings() noexcept;
   bool take_out_waiting(const at_work& b) noexcept;
+  bool one_more_intensive() noexcept;
   bool take_out_intensive(const at_work& b) noexcept;
   bool goes_on(const at_work& b, base::instant now) noexcept;
   bool uses_much_cpu(const at_work& b, std::int64_t used) noexcept;
