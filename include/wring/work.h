@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
+#include <stop_token>
 #include <type_traits>
 #include <utility>
 
@@ -20,6 +22,7 @@ namespace wring {
 class work;
 class delayed_work;
 class workqueue;
+struct stuck_callback;  // wring/stats.h
 
 namespace detail {
 
@@ -37,6 +40,20 @@ struct item {
   item* next = nullptr;
   item* prev = nullptr;
   entry_point entry = nullptr;
+};
+
+// One run of an item whose callback takes a stop_token, in the thread that runs it.
+class WRING_EXPORT stop_scope {
+ public:
+  explicit stop_scope(work& runs);
+  ~stop_scope();
+  stop_scope(const stop_scope&) = delete;
+  stop_scope& operator=(const stop_scope&) = delete;
+  [[nodiscard]] std::stop_token token() const noexcept { return source_.get_token(); }
+
+ private:
+  std::stop_source source_;
+  void* const frame_;
 };
 
 // A callable of up to 24 bytes, stored in place; bigger captures belong to the caller's object.
@@ -85,8 +102,15 @@ class small_callable {
   static void invoke(F& f, work& self) {
     if constexpr (std::is_invocable_v<F&, work&>) {
       f(self);
-    } else {
+    } else if constexpr (std::is_invocable_v<F&>) {
       f();
+    } else {
+      const stop_scope scope{self};
+      if constexpr (std::is_invocable_v<F&, work&, std::stop_token>) {
+        f(self, scope.token());
+      } else {
+        f(scope.token());
+      }
     }
   }
 
@@ -110,12 +134,19 @@ class small_callable {
 };
 
 template <class F>
-concept work_callable = std::is_invocable_v<F&, work&> || std::is_invocable_v<F&>;
+concept work_callable = std::is_invocable_v<F&, work&> || std::is_invocable_v<F&> ||
+                        std::is_invocable_v<F&, work&, std::stop_token> || std::is_invocable_v<F&, std::stop_token>;
 
 template <class F>
 using stored_callable = std::decay_t<F>;
 
 }  // namespace detail
+
+// What came of a call that waits no longer than it was told to.
+struct cancel_result {
+  bool was_pending;  // and will not run
+  bool ended;        // the callback is not running
+};
 
 // One thing to do, again and again if you like: queued at most once at a time (a second queue() while
 // pending returns false and the pending run sees everything written before, WQ-64), never run by two
@@ -128,7 +159,10 @@ using stored_callable = std::decay_t<F>;
 // runtime, which lives as long as the process), and must not be pending or running in two runtimes at once.
 class WRING_EXPORT work final : private detail::item {
  public:
-  // `callback` is called as callback(work&) or callback(); at most 24 bytes, nothrow movable.
+  // `callback` is called as callback(work&), callback(), callback(work&, std::stop_token) or callback(std::stop_token),
+  // whichever is the first that it can be called as; at most 24 bytes, nothrow movable. A token costs one allocation
+  // each run. It is asked to stop by whoever cancels or disables the item while the callback runs, also by the
+  // destructor, in that thread.
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, work> && detail::work_callable<detail::stored_callable<F>>)
   constexpr explicit(false) work(F&& callback) noexcept
@@ -159,6 +193,16 @@ class WRING_EXPORT work final : private detail::item {
   // As cancel(), then waits until the callback is not running; an item that queues itself again stays
   // stopped (WQ-96). True: it had been pending. From inside its own callback: misuse, false.
   bool cancel_sync() noexcept;
+  // As cancel_sync(), but gives up after `limit`: then find_run() says where the callback is, and the item may be
+  // queued again. From inside its own callback: misuse, and not ended.
+  cancel_result cancel_sync_for(std::chrono::nanoseconds limit) noexcept;
+  // Cancels, and from now on every queue call returns false, until enable() has been called as often as this (WQ-98),
+  // at most 65,535 times; more are a warning and count no more. disable_sync() also waits as cancel_sync() does. True:
+  // it had been pending.
+  bool disable() noexcept;
+  bool disable_sync() noexcept;
+  // True: the item can be queued again; nothing queues it by itself. One that is not disabled: a warning, and false.
+  bool enable() noexcept;
   // Waits until the last run asked for before this call has finished (WQ-82). True if it waited. From
   // inside its own callback: misuse, false.
   bool flush() noexcept;
@@ -166,6 +210,10 @@ class WRING_EXPORT work final : private detail::item {
   // Advisory, may be outdated when they return (WQ-70).
   [[nodiscard]] bool pending() const noexcept;
   [[nodiscard]] bool running() const noexcept;
+  [[nodiscard]] bool disabled() const noexcept;
+  // Where the callback is that runs this item at the moment, and what it waits for; none: it does not run. For people:
+  // takes microseconds and allocates (wring/stats.h).
+  [[nodiscard]] std::optional<stuck_callback> find_run() const;
 
  private:
   friend class detail::item_access;
@@ -188,14 +236,20 @@ class WRING_EXPORT delayed_work final {
   delayed_work(const delayed_work&) = delete;
   delayed_work& operator=(const delayed_work&) = delete;
 
-  // As work::cancel and work::cancel_sync; a running delay is stopped.
+  // As those of `work`; a running delay is stopped.
   bool cancel() noexcept;
   bool cancel_sync() noexcept;
+  cancel_result cancel_sync_for(std::chrono::nanoseconds limit) noexcept;
+  bool disable() noexcept;
+  bool disable_sync() noexcept;
+  bool enable() noexcept { return work_.enable(); }
   // A running delay is cut short: the item is queued now and waited for (WQ-83).
   bool flush() noexcept;
 
   [[nodiscard]] bool pending() const noexcept { return work_.pending(); }
   [[nodiscard]] bool running() const noexcept { return work_.running(); }
+  [[nodiscard]] bool disabled() const noexcept { return work_.disabled(); }
+  [[nodiscard]] std::optional<stuck_callback> find_run() const;
 
  private:
   friend class detail::item_access;

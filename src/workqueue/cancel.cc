@@ -7,6 +7,7 @@
 #include "workqueue/cancel.h"
 
 #include "base/patience.h"
+#include "sched/stuck.h"
 #include "workqueue/delayed.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/revive.h"
@@ -48,21 +49,33 @@ bool steal(item& it, base::timer* t) noexcept {
   }
 }
 
-bool cancel(item& it, base::timer* t) noexcept {
-  revive(it);
-  if (!steal(it, t)) return false;
-  state_of(it).fetch_and(~item_state::pending, base::order::release);  // pairs with queue()
-  return true;
+// Its callback may have a stop_token, and not have ended.
+void request_stop(item& it) noexcept {
+  sched::worker* const w = last_worker(it);
+  if (w == nullptr || w->code.load(base::order::relaxed) != reinterpret_cast<const void*>(it.entry)) return;
+  pool_workqueue* const q = served_by(*w);
+  if (q == nullptr) return;
+  if (std::optional<std::stop_source> stop = q->stop_source_of(*w, it)) stop->request_stop();
 }
 
-bool wait_for_run(item& it) noexcept {
+bool cancel(item& it, base::timer* t) noexcept {
+  revive(it);
+  const bool was_pending = steal(it, t);
+  if (was_pending) state_of(it).fetch_and(~item_state::pending, base::order::release);  // pairs with queue()
+  request_stop(it);
+  return was_pending;
+}
+
+run_wait wait_for_run(item& it, base::instant deadline) noexcept {
   sched::worker* const w = last_worker(it);
-  if (w == nullptr) return false;
+  if (w == nullptr) return run_wait::idle;
   pool_workqueue* const q = served_by(*w);
   waiter end;
-  if (q == nullptr || !q->watch_run(*w, it, end)) return false;
-  wait_blocking(end, "the end of an item", *q);
-  return true;
+  if (q == nullptr || !q->watch_run(*w, it, end)) return run_wait::idle;
+  if (wait_blocking(end, "the end of an item", *q, deadline)) return run_wait::waited;
+  if (q->unwatch_run(*w, end)) return run_wait::late;
+  wait_blocking(end, "the end of an item", *q);  // it has ended, and we are about to be told
+  return run_wait::waited;
 }
 
 bool is_running(item& it) noexcept {
@@ -73,14 +86,50 @@ bool is_running(item& it) noexcept {
   return q != nullptr && q->is_run_by(*w, it);
 }
 
-bool cancel_sync(item& it, base::timer* t) noexcept {
+cancelled cancel_sync(item& it, base::timer* t, base::instant deadline) noexcept {
   revive(it);
   const auto state = state_of(it);
-  state.fetch_add(item_state::disabled_one, base::order::acq_rel);  // from here on no queue call succeeds
+  // From here on no queue call succeeds. If another call has seen to that, it waits for the same run.
+  for (base::patience p; (state.fetch_or(item_state::cancelling, base::order::acq_rel) & item_state::cancelling) != 0;
+       p.pause()) {
+    base::sometimes("cancel_sync met another");
+    if (wait_for_run(it, deadline) == run_wait::late) return {.was_pending = false, .ended = false};
+  }
   const bool was_pending = cancel(it, t);
-  wait_for_run(it);
-  state.fetch_sub(item_state::disabled_one, base::order::release);
-  return was_pending;
+  const bool ended = wait_for_run(it, deadline) != run_wait::late;
+  if (!ended) base::sometimes("cancel_sync gave up");
+  state.fetch_and(~item_state::cancelling, base::order::release);
+  return {.was_pending = was_pending, .ended = ended};
+}
+
+bool disable(item& it) noexcept {
+  revive(it);
+  const auto state = state_of(it);
+  std::uint64_t seen = state.load(base::order::relaxed);
+  do {
+    if ((seen & item_state::disabled_mask) == item_state::disabled_mask) return false;
+  } while (
+      !state.compare_exchange_weak(seen, seen + item_state::disabled_one, base::order::acq_rel, base::order::relaxed));
+  return true;
+}
+
+enabling enable(item& it) noexcept {
+  revive(it);
+  const auto state = state_of(it);
+  std::uint64_t seen = state.load(base::order::relaxed);
+  do {
+    if ((seen & item_state::disabled_mask) == 0) return enabling::was_enabled;
+  } while (
+      !state.compare_exchange_weak(seen, seen - item_state::disabled_one, base::order::acq_rel, base::order::relaxed));
+  return (seen & item_state::disabled_mask) == item_state::disabled_one ? enabling::enabled : enabling::still_disabled;
+}
+
+std::optional<stuck_callback> find_run(item& it) {
+  sched::worker* const w = last_worker(it);
+  pool_workqueue* const q = w != nullptr ? served_by(*w) : nullptr;
+  sched::source::sight seen;
+  if (q == nullptr || !q->is_run_by(*w, it) || !q->look(*w, seen)) return {};
+  return sched::stuck_in(*w, *q, seen, {});
 }
 
 flush_result flush(item& it, base::timer* t) noexcept {
@@ -89,7 +138,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
   bool asked = false;  // it was pending when we came: true also if it has run meanwhile, without us (WQ-82)
   for (base::patience p;; asked = true, p.pause()) {
     if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) {
-      return wait_for_run(it) || asked ? flush_result::waited : flush_result::idle;
+      return wait_for_run(it) != run_wait::idle || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
       if (!without_overlap(*target, it).submit(it)) {
@@ -149,6 +198,32 @@ bool pool_workqueue::unlist(item& it) noexcept {
   }
   ended.complete_all();
   return true;
+}
+
+bool pool_workqueue::is_run_by(sched::worker& w, const item& it) noexcept {
+  const visit hold{*this};
+  return runs(w, it);
+}
+
+bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) noexcept {
+  visit hold{*this};
+  if (!runs(w, it)) return false;
+  auto& x = *static_cast<execution*>(w.frame);
+  x.waiters.add(end);
+  hold.leave_message(x);
+  return true;
+}
+
+bool pool_workqueue::unwatch_run(sched::worker& w, waiter& end) noexcept {
+  const visit hold{*this};
+  return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->waiters.remove(end);
+}
+
+std::optional<std::stop_source> pool_workqueue::stop_source_of(sched::worker& w, const item& it) noexcept {
+  const visit hold{*this};
+  if (!runs(w, it)) return {};
+  const std::stop_source* const stop = static_cast<execution*>(w.frame)->stop;
+  return stop != nullptr ? std::optional{*stop} : std::nullopt;
 }
 
 }  // namespace wring::detail

@@ -8,16 +8,31 @@
 #include "sched/worker.h"
 #include "workqueue/item.h"
 
+#include <wring/stats.h>
+
+#include <optional>
+
 namespace wring::detail {
 
 // Takes the pending item out of its queue or timer; the caller owns `pending` then. False: not pending.
 bool steal(item& it, base::timer* t) noexcept;
-// Takes it and makes it idle. False: it was not pending.
+// Takes it and makes it idle, and asks its callback to stop if that can be asked. False: it was not pending.
 bool cancel(item& it, base::timer* t) noexcept;
-// As cancel(), with all queue calls refused until the item does not run any more.
-bool cancel_sync(item& it, base::timer* t) noexcept;
-// Waits while the worker that ran it last runs it. True if that took a wait.
-bool wait_for_run(item& it) noexcept;
+// As cancel(), with all queue calls refused until the item does not run any more, or the deadline has passed.
+struct cancelled {
+  bool was_pending;
+  bool ended;  // it does not run
+};
+cancelled cancel_sync(item& it, base::timer* t, base::instant deadline = base::never) noexcept;
+// One more disable() to be undone; false: there are 65,535 already. One less; false: there is none.
+bool disable(item& it) noexcept;
+enum class enabling { still_disabled, enabled, was_enabled };
+enabling enable(item& it) noexcept;
+// Waits while the worker that ran it last runs it.
+enum class run_wait { idle, waited, late };  // late: the deadline has passed first
+run_wait wait_for_run(item& it, base::instant deadline = base::never) noexcept;
+// Who runs it, for people.
+std::optional<stuck_callback> find_run(item& it);
 
 // The queue that w serves at the moment, or null; it may be outdated, not wrong, for queues are type-stable.
 pool_workqueue* served_by(sched::worker& w) noexcept;

@@ -60,7 +60,7 @@ bool start(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) n
   return true;
 }
 
-bool disabled(std::uint64_t state) noexcept { return (state & item_state::disabled_mask) != 0; }
+bool refuses(std::uint64_t state) noexcept { return (state & item_state::refusing) != 0; }
 
 }  // namespace
 
@@ -84,7 +84,7 @@ bool queue_delayed(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds 
   revive(it);
   const std::uint64_t before = state_of(it).fetch_or(item_state::pending | item_state::timed, base::order::acq_rel);
   if ((before & item_state::pending) != 0) return false;
-  if (disabled(before)) {
+  if (refuses(before)) {
     make_idle(it);
     return false;
   }
@@ -98,7 +98,7 @@ bool modify(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) 
     const std::uint64_t before = state_of(it).fetch_or(item_state::pending | item_state::timed, base::order::acq_rel);
     const bool was_pending = (before & item_state::pending) != 0;
     if (was_pending && !steal(it, &item_access::timer_of(d))) continue;  // it has just started: take it as idle
-    if (disabled(before)) {
+    if (refuses(before)) {
       make_idle(it);
     } else {
       start(q, d, delay);

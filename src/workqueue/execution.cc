@@ -6,6 +6,8 @@
 
 #include <wring/blocking.h>
 
+#include <algorithm>
+
 namespace wring::detail {
 
 bool inside(const pool_workqueue& q) noexcept {
@@ -47,17 +49,19 @@ const sched::source* told_of(const pool_workqueue& q) noexcept {
   return w != nullptr && &w->pool.home() == &q.pool().home() ? &q : nullptr;
 }
 
-void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept {
-  if (w.done.completed()) return;
+bool wait_blocking(waiter& w, const char* what, const pool_workqueue& of, base::instant deadline) noexcept {
+  if (w.done.completed()) return true;
   const blocking_scope scope;
   const sched::wait_note note{what, told_of(of)};
   core& where = of.home();
   // In a forked child that could not get its first thread somebody has to try again.
   while (!where.time().has_thread() && !where.shutting_down()) {
-    if (w.done.wait(base::clock::now() + where.options().creation_retry)) return;
+    const base::instant now = base::clock::now();
+    if (now >= deadline) return w.done.completed();
+    if (w.done.wait(std::min(deadline, now + where.options().creation_retry))) return true;
     where.time().kick();
   }
-  w.done.wait();
+  return w.done.wait(deadline);
 }
 
 }  // namespace wring::detail

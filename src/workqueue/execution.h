@@ -11,6 +11,8 @@
 #include "sched/worker.h"
 #include "workqueue/item.h"
 
+#include <stop_token>
+
 namespace wring::detail {
 
 class core;
@@ -34,6 +36,14 @@ class waiter_chain {
       add(*w);
     }
   }
+  bool remove(waiter& w) noexcept {
+    for (waiter** at = &first_; *at != nullptr; at = &(*at)->next) {
+      if (*at != &w) continue;
+      *at = w.next;
+      return true;
+    }
+    return false;
+  }
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   void complete_all() noexcept {
     while (waiter* const w = first_) {
@@ -51,8 +61,9 @@ class waiter_chain {
 struct frame {
   pool_workqueue* queue = nullptr;
   item* running = nullptr;
-  bool one_shot = false;  // `running` is a closure
-  bool gone = false;      // its callback has destroyed `running`; another item may live there now
+  bool one_shot = false;                   // `running` is a closure
+  bool gone = false;                       // its callback has destroyed `running`; another item may live there now
+  const std::stop_source* stop = nullptr;  // what its callback was given
   frame* outer = nullptr;
 
   static frame* innermost() noexcept { return base::thread_slot<frame, frame>::get(); }
@@ -94,7 +105,9 @@ struct execution : frame {
 
 // For a wait_note: the queue, unless it belongs to another runtime than the calling worker, which may outlive it.
 const sched::source* told_of(const pool_workqueue& q) noexcept;
-// Announces blocking, then waits, for `what` of that queue (see sched::wait_note), whose threads will tell `w`.
-void wait_blocking(waiter& w, const char* what, const pool_workqueue& of) noexcept;
+// Announces blocking, then waits, for `what` of that queue (see sched::wait_note), whose threads will tell `w`. False:
+// the deadline has passed first.
+bool wait_blocking(waiter& w, const char* what, const pool_workqueue& of,
+                   base::instant deadline = base::never) noexcept;
 
 }  // namespace wring::detail

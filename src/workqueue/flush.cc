@@ -184,25 +184,9 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
   return {true, false};
 }
 
-bool pool_workqueue::is_run_by(sched::worker& w, const item& it) noexcept {
-  const visit hold{*this};
-  return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->running == &it;
-}
-
 bool pool_workqueue::runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept {
   const visit hold{*this};
-  return queue_id() == sibling.queue_id() && w.serving.load(base::order::relaxed) == this &&
-         static_cast<execution*>(w.frame)->running == &it;
-}
-
-bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) noexcept {
-  visit hold{*this};
-  if (w.serving.load(base::order::relaxed) != this) return false;
-  auto& x = *static_cast<execution*>(w.frame);
-  if (x.running != &it) return false;
-  x.waiters.add(end);
-  hold.leave_message(x);
-  return true;
+  return queue_id() == sibling.queue_id() && runs(w, it);
 }
 
 }  // namespace wring::detail

@@ -10,8 +10,9 @@
 //   child    : 1   a one_shot that belongs to a task_group
 //   reviving : 1   the first call in a forked child makes the item idle; nobody else owns it meanwhile (README.md, 9)
 //   timed    : 1   a delayed_work that was queued with its timer, which lies behind it
-//   disabled :16   cancel_sync calls under way; while not 0 nothing is queued (WQ-96)
-//   forks    :10   forks between the program's first process and the one that used the item last, modulo 1024
+//   disabled :16   disable calls that have not been undone; while not 0 nothing is queued (WQ-98)
+//   cancelling: 1  a cancel_sync call is under way, nothing is queued (WQ-96); it belongs to who has set it
+//   forks    : 9   forks between the program's first process and the one that used the item last, modulo 512
 //   worker   :30   who runs it or ran it last, plus one; written together with clearing `pending`
 // place (one word): the queue the item is on or was on last, in the upper bits, and
 //   listed   : 1   it is in a list of that queue; changed only by who holds that queue, hence exact for them
@@ -47,8 +48,10 @@ inline constexpr std::uint64_t reviving = 64;
 inline constexpr std::uint64_t timed = 128;
 inline constexpr std::uint64_t disabled_one = std::uint64_t{1} << 8;
 inline constexpr std::uint64_t disabled_mask = std::uint64_t{0xffff} << 8;
-inline constexpr unsigned forks_shift = 24;
-inline constexpr std::uint64_t forks_mask = std::uint64_t{0x3ff} << forks_shift;
+inline constexpr std::uint64_t cancelling = std::uint64_t{1} << 24;
+inline constexpr std::uint64_t refusing = disabled_mask | cancelling;
+inline constexpr unsigned forks_shift = 25;
+inline constexpr std::uint64_t forks_mask = std::uint64_t{0x1ff} << forks_shift;
 inline constexpr unsigned worker_shift = 34;
 inline constexpr std::uint64_t worker_mask = std::uint64_t{0x3fffffff} << worker_shift;
 

@@ -29,6 +29,8 @@
 #include <wring/workqueue.h>
 
 #include <array>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 namespace wring::detail {
@@ -102,6 +104,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   barrier_attempt place_barrier(item& it, barrier_item& barrier) noexcept;
   // Tells `end` when the run of `it` by `w` is over; false: w does not run it here.
   bool watch_run(sched::worker& w, const item& it, waiter& end) noexcept;
+  // Nobody will be told any more; false: it is over, and `end` has been told, or is about to be.
+  bool unwatch_run(sched::worker& w, waiter& end) noexcept;
+  // That of the run of `it` by `w`, if it has one.
+  std::optional<std::stop_source> stop_source_of(sched::worker& w, const item& it) noexcept;
   [[nodiscard]] bool is_run_by(sched::worker& w, const item& it) noexcept;
   // The same, if this belongs to the same queue as `sibling`.
   [[nodiscard]] bool runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept;
@@ -176,6 +182,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   item* next_item(execution& x, waiter_chain& ended) noexcept;
   [[nodiscard]] bool take_out_if_intensive(execution& x) noexcept;
   execution* runs(const item& it, std::uint64_t state) noexcept;
+  [[nodiscard]] bool runs(const sched::worker& w, const item& it) const noexcept {
+    return w.serving.load(base::order::relaxed) == this && static_cast<execution*>(w.frame)->running == &it;
+  }
   void take_linked(item* first, item_list& from, execution& x) noexcept;
   void start_serving(execution& x) noexcept;
   void stop_serving(execution& x, waiter_chain& ended) noexcept;

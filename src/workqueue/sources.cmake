@@ -13,6 +13,7 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/revive.cc
     workqueue/run_bound.cc
     workqueue/slots.cc
+    workqueue/stop_scope.cc
     workqueue/system.cc
     workqueue/task_group.cc
     workqueue/work.cc

@@ -7,12 +7,17 @@
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/revive.h"
 
+#include <wring/stats.h>
+
+#include <algorithm>
+
 namespace wring {
 
 namespace {
 
 using detail::item;
 using detail::item_access;
+using namespace std::chrono_literals;
 
 // Waiting for an item from its own callback would never end (WQ-86). True: misuse, reported.
 bool from_its_own_callback(item& it, const char* call) noexcept {
@@ -23,7 +28,37 @@ bool from_its_own_callback(item& it, const char* call) noexcept {
 }
 
 bool cancel_and_wait(item& it, base::timer* t) noexcept {
-  return !from_its_own_callback(it, "cancel_sync()") && detail::cancel_sync(it, t);
+  return !from_its_own_callback(it, "cancel_sync()") && detail::cancel_sync(it, t).was_pending;
+}
+
+cancel_result cancel_and_wait_for(item& it, base::timer* t, std::chrono::nanoseconds limit) noexcept {
+  if (from_its_own_callback(it, "cancel_sync_for()")) return {.was_pending = false, .ended = false};
+  const base::instant now = base::clock::now();
+  const bool far = limit.count() > 0 && static_cast<std::uint64_t>(limit.count()) >= base::never.ns - now.ns;
+  const detail::cancelled c = detail::cancel_sync(it, t, far ? base::never : now + std::max(limit, 0ns));
+  return {.was_pending = c.was_pending, .ended = c.ended};
+}
+
+// To the runtime that the item was queued in last, if any.
+void warn(item& it, const char* what) {
+  if (detail::pool_workqueue* const q = detail::item_place::queue_of(detail::place_of(it).load(base::order::relaxed))) {
+    q->home().report().warn(std::string{what} + " (it was queued on '" + q->name() + "' last)");
+  } else {
+    sched::reporter{runtime_options{}}.warn(what);
+  }
+}
+
+bool disable_item(item& it, base::timer* t) noexcept {
+  if (!detail::disable(it))
+    warn(it, "an item has been disabled 65,535 times without enable(); this time does not count");
+  return detail::cancel(it, t);
+}
+
+bool disable_and_wait(item& it, base::timer* t) noexcept {
+  if (from_its_own_callback(it, "disable_sync()")) return false;
+  const bool was_pending = disable_item(it, t);
+  detail::wait_for_run(it);
+  return was_pending;
 }
 
 bool flush_and_wait(item& it, base::timer* t) noexcept {
@@ -51,6 +86,26 @@ bool is_pending(item& it) noexcept {
 void work::quiesce() noexcept { retire(item_access::of(*this), nullptr); }
 bool work::cancel() noexcept { return detail::cancel(item_access::of(*this), nullptr); }
 bool work::cancel_sync() noexcept { return cancel_and_wait(item_access::of(*this), nullptr); }
+cancel_result work::cancel_sync_for(std::chrono::nanoseconds limit) noexcept {
+  return cancel_and_wait_for(item_access::of(*this), nullptr, limit);
+}
+bool work::disable() noexcept { return disable_item(item_access::of(*this), nullptr); }
+bool work::disable_sync() noexcept { return disable_and_wait(item_access::of(*this), nullptr); }
+bool work::enable() noexcept {
+  item& it = item_access::of(*this);
+  const detail::enabling now = detail::enable(it);
+  if (now == detail::enabling::was_enabled) warn(it, "enable() of an item that is not disabled");
+  return now == detail::enabling::enabled;
+}
+bool work::disabled() const noexcept {
+  const std::uint64_t now = detail::state_of(item_access::of(*this)).load(base::order::relaxed);
+  return (now & detail::item_state::disabled_mask) != 0;
+}
+std::optional<stuck_callback> work::find_run() const {
+  item& it = item_access::of(*this);
+  return detail::is_of_this_process(detail::state_of(it).load(base::order::relaxed)) ? detail::find_run(it)
+                                                                                     : std::nullopt;
+}
 bool work::flush() noexcept { return flush_and_wait(item_access::of(*this), nullptr); }
 bool work::pending() const noexcept { return is_pending(item_access::of(*this)); }
 bool work::running() const noexcept { return detail::is_running(item_access::of(*this)); }
@@ -60,6 +115,14 @@ bool delayed_work::cancel() noexcept { return detail::cancel(item_access::of(*th
 bool delayed_work::cancel_sync() noexcept {
   return cancel_and_wait(item_access::of(*this), &item_access::timer_of(*this));
 }
+cancel_result delayed_work::cancel_sync_for(std::chrono::nanoseconds limit) noexcept {
+  return cancel_and_wait_for(item_access::of(*this), &item_access::timer_of(*this), limit);
+}
+bool delayed_work::disable() noexcept { return disable_item(item_access::of(*this), &item_access::timer_of(*this)); }
+bool delayed_work::disable_sync() noexcept {
+  return disable_and_wait(item_access::of(*this), &item_access::timer_of(*this));
+}
+std::optional<stuck_callback> delayed_work::find_run() const { return work_.find_run(); }
 bool delayed_work::flush() noexcept { return flush_and_wait(item_access::of(*this), &item_access::timer_of(*this)); }
 
 work* current_work() noexcept {

@@ -71,13 +71,13 @@ bool claim(detail::item& it) noexcept {
     // acq_rel: what the caller did before is visible to the run that takes this `pending`, also if it was set
     // already (WQ-64); pairs with the clearing in pool_workqueue::run().
     const std::uint64_t before = state.fetch_or(pending, base::order::acq_rel);
-    const std::uint64_t odd = (before ^ detail::forks_now()) & (pending | disabled_mask | forks_mask | reviving);
+    const std::uint64_t odd = (before ^ detail::forks_now()) & (pending | refusing | forks_mask | reviving);
     if (odd == 0) return true;
     if ((odd & (forks_mask | reviving)) != 0) {
       detail::revive_slow(it);
       continue;
     }
-    if ((odd & pending) == 0) state.fetch_and(~pending, base::order::release);  // it is being cancelled
+    if ((odd & pending) == 0) state.fetch_and(~pending, base::order::release);  // it is being cancelled, or disabled
     return false;
   }
 }

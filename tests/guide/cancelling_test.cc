@@ -81,17 +81,15 @@ TEST(cancelling, cancel_sync_stops_an_item_that_queues_itself) {
 class search {
  public:
   explicit search(wring::workqueue& queue) { queue.queue(work_); }
-  ~search() { stop_ = true; }  // asks; the destructor of work_ then waits
   [[nodiscard]] long steps() const { return steps_; }
 
  private:
-  void run() {
-    while (!stop_) ++steps_;
+  void run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) ++steps_;
   }
 
-  std::atomic<bool> stop_{false};
   std::atomic<long> steps_{0};
-  wring::work work_{[this] { run(); }};
+  wring::work work_{[this](std::stop_token stop) { run(stop); }};  // its destructor asks, and waits
 };
 // [/stop]
 
@@ -117,6 +115,22 @@ TEST(cancelling, a_timeout_that_is_cancelled_never_fires) {
   EXPECT_TRUE(in_time);
   queue.flush();
   EXPECT_FALSE(timed_out);
+}
+
+// WQ-98. Method: nothing is queued between the two calls.
+TEST(cancelling, disable_keeps_an_item_from_being_queued_by_anybody) {
+  test_runtime rt;
+  wring::workqueue queue{rt, {.name = "writer"}};
+  int writes = 0;
+  wring::work write_back{[&] { ++writes; }};
+  // [disable]
+  write_back.disable_sync();              // not pending, not running, and it stays so
+  EXPECT_FALSE(queue.queue(write_back));  // whoever tries
+  EXPECT_TRUE(write_back.enable());
+  EXPECT_TRUE(queue.queue(write_back));
+  // [/disable]
+  queue.flush();
+  EXPECT_EQ(writes, 1);
 }
 
 }  // namespace

@@ -710,4 +710,59 @@ TEST(wq_scenario, an_ordered_queue_may_be_frozen_while_items_come_and_go) {
   change_limits({.seeds = 500}, {.name = "ordered", .ordered = true});
 }
 
+// WQ-96, WQ-98, WQ-156. Method: threads that queue, cancel and disable one item, which also queues itself. Between a
+// thread's disable_sync() and its enable() the item does not run, whatever the others do; afterwards it can be queued.
+TEST(wq_scenario, a_disabled_item_does_not_run_whatever_others_do) {
+  const auto report = sim::explore({.seeds = 1500}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "disabled", .max_active = 2}};
+    int starts = 0;
+    bool inside = false;
+    {
+      wring::work item{[&](wring::work& self) {
+        sim::check(!inside, "never twice at once");
+        inside = true;
+        ++starts;
+        if (sim::choose(3) == 0) sim::stall(20 * us);
+        if (sim::choose(2) == 0) q.queue(self);
+        inside = false;
+      }};
+      const auto meddle = [&] {
+        for (int i = 0; i < 6; ++i) {
+          switch (sim::choose(5)) {
+            case 0: item.cancel(); break;
+            case 1: item.cancel_sync(); break;
+            case 2: item.cancel_sync_for(sim::choose(40) * 1us); break;
+            case 3: {
+              item.disable_sync();
+              const int before = starts;
+              sim::check(!inside, "it does not run");
+              sim::check(!q.queue(item), "it is refused");
+              sim::stall(sim::choose(60) * us);
+              sim::check(starts == before && !inside, "it has not started", starts, before);
+              item.enable();
+              break;
+            }
+            default: q.queue(item);
+          }
+          sim::point();
+        }
+      };
+      sim::thread other{meddle};
+      meddle();
+      other.join();
+      item.cancel_sync();
+      sim::check(!item.disabled(), "as often enabled as disabled");
+      const int before = starts;
+      sim::check(q.queue(item), "it can be queued");
+      item.flush();
+      sim::check(starts > before, "and runs");
+    }
+    q.flush();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "cancel_sync gave up", 0.005);
+  EXPECT_SIM_EVENT(report, "cancel_sync met another", 0.1);
+}
+
 }  // namespace

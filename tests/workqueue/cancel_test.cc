@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -235,6 +237,137 @@ TEST(cancel, sync_of_another_item_from_a_callback_waits_for_it) {
   queue.submit([&s] { s.release.open(); });
   queue.flush();
   EXPECT_TRUE(s.seen.load());
+}
+
+// Each way of cancelling asks the callback to stop. Method: the callback ends when it is asked, and not before.
+TEST(cancel, asks_a_running_callback_to_stop) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "asked"}};
+  const auto until_asked = [](gate& entered, const std::stop_token& stop) {
+    entered.open();
+    while (!stop.stop_requested()) std::this_thread::yield();
+  };
+  const auto begin = [&](auto& item, gate& entered) {
+    queue.queue(item);
+    entered.wait();
+  };
+  {
+    gate entered;
+    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    begin(w, entered);
+    EXPECT_FALSE(w.cancel());
+    EXPECT_TRUE(w.flush() || !w.running()) << "it ends";
+  }
+  {
+    gate entered;
+    work w{[&](work&, std::stop_token stop) { until_asked(entered, stop); }};
+    begin(w, entered);
+    EXPECT_FALSE(w.cancel_sync());
+    EXPECT_FALSE(w.running());
+  }
+  {
+    gate entered;
+    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    begin(w, entered);
+    EXPECT_FALSE(w.disable_sync());
+  }
+  {
+    gate entered;
+    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    begin(w, entered);
+  }
+  gate entered;
+  delayed_work d{[&](std::stop_token stop) { until_asked(entered, stop); }};
+  queue.queue_delayed(d, std::chrono::nanoseconds{0});
+  entered.wait();
+  EXPECT_FALSE(d.cancel_sync());
+}
+
+// However early the canceller comes: it meets a callback that has its token, or one that is about to get it. Method:
+// cancel at any moment after the queue call; the callback that began must end.
+TEST(cancel, sync_asks_a_callback_that_has_just_begun_to_stop) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "just begun"}};
+  int taken_back = 0;
+  for (int round = 0; round < 3'000; ++round) {
+    work w{[](std::stop_token stop) {
+      while (!stop.stop_requested()) std::this_thread::yield();
+    }};
+    queue.queue(w);
+    for (int i = 0; i < round % 50; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (round % 2 == 0) std::this_thread::yield();
+    taken_back += w.cancel_sync() ? 1 : 0;
+  }
+  EXPECT_LT(taken_back, 3'000) << "some had begun";
+}
+
+// The next run gets a token of its own.
+TEST(cancel, of_one_run_does_not_ask_the_next_one_to_stop) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "next"}};
+  std::atomic<int> asked{0};
+  struct {
+    gate entered;
+    gate release;
+  } s;
+  work w{[&](std::stop_token stop) {
+    s.entered.open();
+    s.release.wait();
+    asked += stop.stop_requested() ? 1 : 0;
+  }};
+  queue.queue(w);
+  s.entered.wait();
+  EXPECT_TRUE(queue.queue(w)) << "due after this run";
+  EXPECT_TRUE(w.cancel());
+  EXPECT_TRUE(queue.queue(w)) << "and once more";
+  s.release.open();
+  queue.flush();
+  EXPECT_EQ(asked.load(), 1);
+}
+
+// Deadline-bounded: says where the callback is. Method: it cannot end before the gate opens.
+TEST(cancel, sync_for_gives_up_and_says_where_the_callback_is) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "bounded"}};
+  gate entered;
+  gate release;
+  work w{[&] {
+    set_worker_description("holding on");
+    const blocking_scope scope;
+    entered.open();
+    release.wait();
+  }};
+  EXPECT_TRUE(w.cancel_sync_for(std::chrono::seconds{1}).ended) << "it was idle";
+  EXPECT_FALSE(w.find_run());
+  queue.queue(w);
+  entered.wait();
+  EXPECT_TRUE(queue.queue(w));
+  const cancel_result late = w.cancel_sync_for(std::chrono::milliseconds{1});
+  EXPECT_TRUE(late.was_pending);
+  EXPECT_FALSE(late.ended);
+  EXPECT_FALSE(w.cancel_sync_for(std::chrono::nanoseconds{-5}).ended) << "a look";
+  const auto where = w.find_run();
+  ASSERT_TRUE(where);
+  EXPECT_EQ(where->queue, "bounded");
+  EXPECT_EQ(where->description, "holding on");
+  EXPECT_TRUE(where->announced);
+  EXPECT_FALSE(where->callback.empty());
+  EXPECT_TRUE(queue.queue(w)) << "it is not disabled for ever";
+  release.open();
+  EXPECT_TRUE(w.cancel_sync_for(std::chrono::nanoseconds::max()).ended);
+  EXPECT_FALSE(w.find_run());
+  EXPECT_FALSE(w.running());
+}
+
+TEST(cancel, sync_for_from_its_own_callback_is_misuse) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "own"}};
+  std::atomic<bool> ended{true};
+  work w{[&](work& self) { ended = self.cancel_sync_for(std::chrono::seconds{9}).ended; }};
+  queue.queue(w);
+  queue.flush();
+  EXPECT_FALSE(ended.load());
+  EXPECT_EQ(rt.misuses.take().size(), 1u);
 }
 
 }  // namespace

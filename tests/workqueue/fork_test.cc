@@ -28,6 +28,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using wring::test::claims;
+using wring::test::eventually;
+using wring::test::gate;
 using wring::test::in_forked_child;
 using wring::test::plug;
 using wring::test::status_of;
@@ -118,6 +120,36 @@ TEST_F(fork, the_child_finds_every_queue_empty_and_every_item_idle) {
     EXPECT_EQ(runs_in_parent.load(), 14) << "the parent's own items ran once each";
     for (wring::delayed_work& item : delayed) EXPECT_TRUE(item.cancel()) << "the parent's timers still run";
   }
+}
+
+// WQ-98: that an item is disabled is its user's decision, and holds in the child; that somebody is cancelling it at the
+// moment does not.
+TEST_F(fork, a_disabled_item_is_disabled_in_the_child_and_one_that_is_being_cancelled_is_not) {
+  test_runtime rt{{.cpus = 2}};
+  wring::workqueue queue{rt, {.name = "disabled"}};
+  wring::work disabled{[] {}};
+  disabled.disable();
+  gate entered;
+  gate release;
+  wring::work cancelled{[&] {
+    entered.open();
+    release.wait();
+  }};
+  queue.queue(cancelled);
+  entered.wait();
+  std::thread canceller{[&] { cancelled.cancel_sync(); }};
+  eventually([&] { return !queue.queue(cancelled) && !cancelled.pending(); });
+  const int status = in_forked_child([&](claims& c) {
+    c.check(!queue.queue(disabled), "it is refused");
+    c.check(disabled.enable(), "until it is enabled");
+    c.check(queue.queue(disabled), "and then not");
+    c.check(queue.queue(cancelled), "nobody cancels here");
+    release.open();
+    queue.flush();
+  });
+  EXPECT_EQ(status, 0);
+  release.open();
+  canceller.join();
 }
 
 // Objects that the parent made can be destroyed in the child, the runtime too. Method: the child does so and ends.
