@@ -35,6 +35,7 @@ class hogs_of_a_test {
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+// WQ-80.
 TEST(cpu_hogs, are_told_of_from_the_threshold_on_each_time_their_number_doubles) {
   hogs_of_a_test h{3};
   int callback = 0;
@@ -58,6 +59,7 @@ TEST(cpu_hogs, are_counted_one_by_one) {
   EXPECT_EQ(h.lines().size(), 2u);
 }
 
+// WQ-80.
 TEST(cpu_hogs, beyond_128_are_left_out) {
   hogs_of_a_test h{1};
   std::array<char, 129> callbacks{};
@@ -67,6 +69,7 @@ TEST(cpu_hogs, beyond_128_are_left_out) {
   EXPECT_EQ(h.lines().size(), 1u) << "who is in goes on being counted";
 }
 
+// WQ-80.
 TEST(cpu_hogs, are_not_told_of_with_a_threshold_of_0) {
   hogs_of_a_test h{0};
   int callback = 0;

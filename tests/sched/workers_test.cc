@@ -87,7 +87,7 @@ TEST(workers, threads_are_named_after_pool_and_number) {
   }
 }
 
-// WQ-102. Method: while k items are in progress, an idle worker exists, before anybody needs it.
+// WQ-100, WQ-102. Method: while k items are in progress, an idle worker exists, before anybody needs it.
 TEST(workers, a_spare_worker_exists_whenever_an_item_has_started) {
   test_runtime rt;
   workqueue queue{rt, {.name = "spare"}};

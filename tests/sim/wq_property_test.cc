@@ -214,6 +214,7 @@ void expect_events(const sim::report& report) {
   EXPECT_GT(report.steps_in_smallest_seed, threads * operations);
 }
 
+// WQ-150..153, WQ-156, WQ-158.
 TEST(wq_property, books_balance_under_usual_faults) {
   const auto report =
       sim::explore({.seeds = 3000, .faults = sim::profile::usual, .step_limit = 2'000'000, .cpus = 2}, mix);
@@ -221,6 +222,7 @@ TEST(wq_property, books_balance_under_usual_faults) {
   expect_events(report);
 }
 
+// WQ-150..153, WQ-156, WQ-158.
 TEST(wq_property, books_balance_under_hostile_faults) {
   const auto report = sim::explore(
       {.seeds = 1500, .first_seed = 1'000'000, .faults = sim::profile::hostile, .step_limit = 2'000'000, .cpus = 2},

@@ -175,7 +175,7 @@ TEST(delayed, flush_of_an_item_cuts_its_delay_short) {
   EXPECT_FALSE(t.item.pending());
 }
 
-// WQ-92.
+// WQ-3, WQ-92.
 TEST(delayed, flush_and_drain_of_a_queue_do_not_see_a_running_delay) {
   test_runtime rt;
   workqueue queue{rt, {.name = "unseen"}};

@@ -20,6 +20,7 @@ using test::gate;
 using test::test_runtime;
 using namespace std::chrono_literals;
 
+// WQ-27, WQ-125.
 TEST(freeze, lets_what_runs_end_and_starts_nothing_until_the_thaw) {
   test_runtime rt;
   for (const bool ordered : {false, true}) {
@@ -54,6 +55,7 @@ TEST(freeze, lets_what_runs_end_and_starts_nothing_until_the_thaw) {
   }
 }
 
+// WQ-125.
 TEST(freeze, of_a_queue_that_is_made_meanwhile_begins_at_once) {
   test_runtime rt;
   ASSERT_TRUE(rt->freeze_begin());
@@ -70,6 +72,7 @@ TEST(freeze, of_a_queue_that_is_made_meanwhile_begins_at_once) {
   EXPECT_EQ(ran.value(), 11);
 }
 
+// WQ-125.
 TEST(freeze, keeps_the_order_of_what_waits) {
   test_runtime rt;
   workqueue queue{rt, {.name = "ordered", .ordered = true, .freezable = true}};
@@ -144,6 +147,7 @@ TEST(freeze, runs_the_children_that_a_sleeping_callback_waits_for) {
   rt->thaw();
 }
 
+// WQ-125.
 TEST(freeze, twice_is_misuse_and_a_thaw_without_is_nothing) {
   test_runtime rt;
   rt->thaw();

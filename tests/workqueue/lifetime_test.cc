@@ -139,6 +139,7 @@ TEST(lifetime, an_item_outlives_the_queues_it_was_on) {
   EXPECT_FALSE(w.cancel_sync());
 }
 
+// WQ-143.
 TEST(lifetime, describe_names_every_queue_with_what_waits_there) {
   test_runtime rt;
   workqueue one{rt, {.name = "alpha", .max_active = 1}};

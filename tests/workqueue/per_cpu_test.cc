@@ -63,7 +63,7 @@ TEST(per_cpu, workers_are_bound_to_their_cpu_and_named_after_it) {
   }
 }
 
-// WQ-40, WQ-43: an item runs on the CPU it was queued on; one that is no CPU is misuse, and nothing is queued.
+// WQ-121, WQ-40, WQ-43: an item runs on the CPU it was queued on; one that is no CPU is misuse, and nothing is queued.
 TEST(per_cpu, an_item_runs_on_the_cpu_it_was_queued_on) {
   test_runtime rt;
   wring::workqueue q{rt, {.name = "on", .per_cpu = true}};
@@ -333,7 +333,7 @@ TEST(per_cpu, what_a_bound_callback_makes_is_not_bound_with_it) {
   rt.warnings.take();  // nice -20 may be refused
 }
 
-// Option errors name what does not go together.
+// WQ-21. Option errors name what does not go together.
 TEST(per_cpu, options_that_exclude_each_other_are_refused) {
   test_runtime rt;
   const auto error = [&](wring::workqueue_options o) { return wring::workqueue::create(rt, o).error(); };
@@ -376,7 +376,7 @@ TEST(per_cpu, replan_follows_the_affinity_mask) {
 
 // The last test: it makes the default runtime, which stays, and the thread sanitizer allows no threads in a child that
 // was forked beside other threads.
-// WQ-47, WQ-48: the system queue, and what runs at once unless the caller must not be held up.
+// WQ-36, WQ-47, WQ-48: the system queue, and what runs at once unless the caller must not be held up.
 TEST(per_cpu, the_system_queue_is_there_for_everybody) {
   std::atomic<int> ran{0};
   wring::work item{[&] { ran.fetch_add(1); }};
