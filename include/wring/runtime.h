@@ -70,6 +70,13 @@ struct runtime_options {
   // Of such a callback, the how manieth time is warned about, and from then on each time its number doubles; at most
   // 128 different callbacks (WQ-80). 0: never.
   unsigned cpu_intensive_warning_threshold = 4;
+  // Watchdog (WQ-135): if work waits in a pool and its workers have started nothing for so long, that is warned about,
+  // with what they are in, and again each time as much has passed. 0: off.
+  std::chrono::milliseconds watchdog_threshold{30'000};
+  // The so manieth such report of a runtime, or a stall of so long, is misuse (WQ-136): ends the process, if
+  // `on_misuse` says nothing else. 0: never.
+  unsigned panic_on_stall = 0;
+  std::chrono::milliseconds panic_on_stall_time{0};
   // Where warnings go; default: one line to stderr with the prefix "wring: ", at most 10 a second.
   report_handler on_warning = nullptr;
   // Where misuse goes that would otherwise hang or corrupt (flush of the own queue from its callback);
@@ -103,6 +110,9 @@ class WRING_EXPORT runtime {
   // The CPUs that per-CPU queues use, by number: those the process may run on. The first call reads the machine's
   // topology. Any thread.
   [[nodiscard]] std::vector<cpu_info> cpus();
+
+  // What takes long is meant to: the watchdog begins to count anew in all pools (WQ-135). Any thread.
+  void touch_watchdog() noexcept;
 
   // For checkpoints (WQ-125): from now on no item of a freezable queue starts, those of new queues included; queue
   // calls still succeed. Callbacks that run go on, and so does what each of them holds back: the children of the group

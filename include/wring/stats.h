@@ -41,6 +41,7 @@ struct pool_stats {
   std::uint64_t creation_failures;        // refused thread creations, each retried (WQ-103)
   std::uint64_t limit_reached;            // wake-ups not possible because `max_workers` existed
   std::uint64_t stalls;                   // workers taken out of the count by the 100 ms floor
+  std::uint64_t stall_reports;            // of the watchdog
   std::uint64_t blocks_seen;              // workers taken out of the count because they were seen to wait
   std::uint64_t cpu_intensive_seen;       // workers taken out of the count for their use of CPU time (WQ-79)
   std::uint64_t looks;                    // looks at a worker's state

@@ -28,6 +28,8 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.idle_timeout.count() < 1) refuse("wring::runtime_options::idle_timeout is below 1 ms");
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
+  if (o.watchdog_threshold.count() < 0) refuse("wring::runtime_options::watchdog_threshold is negative");
+  if (o.panic_on_stall_time.count() < 0) refuse("wring::runtime_options::panic_on_stall_time is negative");
   if (o.detect > detection::perf) refuse("wring::runtime_options::detect is none of its values");
   if (o.cpu_intensive_threshold.count() < 0) refuse("wring::runtime_options::cpu_intensive_threshold is negative");
   if (o.cpus == 0) {
@@ -50,7 +52,7 @@ core::core(base::cpu_plan plan, const runtime_options& options)
       time_{options_.cpus, options_.stack_bytes, report_, home_},
       detect_{options_.detect, std::getenv("WRING_DETECT"), report_},
       hogs_{options_.cpu_intensive_warning_threshold, report_},
-      pools_{{options_, report_, time_, detect_, hogs_, blocks_, home_}},
+      pools_{{options_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_}},
       cpus_{options_.cpus},
       plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
   options_.topology = topology_.c_str();

@@ -127,6 +127,7 @@ class core {
   sched::timekeeper time_;
   mutable sched::detector detect_;
   sched::cpu_hogs hogs_;
+  base::atomic<std::uint64_t> stall_reports_{0};
   sched::pools pools_;
   base::atomic<unsigned> cpus_;  // planned for
   mutable base::mutex plan_mu_{base::rank::leaf};

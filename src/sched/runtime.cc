@@ -77,6 +77,10 @@ shutdown_report shutdown(std::chrono::nanoseconds limit) {
   return r->shutdown(limit);
 }
 
+void runtime::touch_watchdog() noexcept {
+  core_->pools().for_each([](sched::worker_pool& pool) { pool.touch_watchdog(); });
+}
+
 bool runtime::freeze_begin() { return core_->freeze_begin(); }
 bool runtime::freeze_busy() const { return core_->freeze_busy(); }
 void runtime::thaw() noexcept { core_->thaw(); }

@@ -68,6 +68,7 @@ pool_stats worker_pool::stats() const {
   s.creation_failures = refused_.load(base::order::relaxed);
   s.limit_reached = limit_reached_.load(base::order::relaxed);
   s.stalls = stalls_.load(base::order::relaxed);
+  s.stall_reports = watchdog_.reports();
   s.blocks_seen = blocks_seen_.load(base::order::relaxed);
   s.cpu_intensive_seen = cpu_intensive_seen_.load(base::order::relaxed);
   s.looks = looks_.load(base::order::relaxed);

@@ -17,4 +17,5 @@ set(WRING_SCHED_SOURCES
     sched/supply.cc
     sched/timekeeper.cc
     sched/watch.cc
+    sched/watchdog.cc
     sched/worker_pool.cc)

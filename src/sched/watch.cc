@@ -7,9 +7,11 @@
 // count, so that another worker starts. A pool is watched from the moment somebody publishes without
 // waking anyone until nothing waits any more; an idle pool costs nothing.
 
+#include "sched/stuck.h"
 #include "sched/worker_pool.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace wring::sched {
@@ -17,6 +19,8 @@ namespace wring::sched {
 namespace {
 constexpr std::uint64_t interval_min_ns = 50'000;
 constexpr std::uint64_t interval_max_ns = 1'000'000;
+// While there is nobody to be woken, looks can only feed the watchdog.
+constexpr std::uint64_t interval_of_nobody_ns = 50'000'000;
 // Of a CPU, the recounts of a pool use at most one part in so many.
 constexpr std::uint64_t share_of_recount = 10;
 }  // namespace
@@ -39,6 +43,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     look_interval_ns_ = interval_min_ns;
     look_at_workers(now);
     progress_since_ = now;
+    watchdog_.progress(now);
     return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
   }
   if (now < look_due_) return look_due_;
@@ -52,6 +57,11 @@ base::instant worker_pool::look(base::instant now) noexcept {
     recount_due_ = now + std::chrono::nanoseconds{r.cost_ns * share_of_recount};
   }
   keep_floor(now);
+  if (seen.moving || !more()) {
+    watchdog_.progress(now);
+  } else if (const auto stalled = watchdog_.no_progress(now)) {
+    report_stall(*stalled);
+  }
 
   if (!seen.moving && !more()) {
     // Quiet. Publishers who find the pool unwatched watch it again; what was published before the exchange
@@ -66,7 +76,9 @@ base::instant worker_pool::look(base::instant now) noexcept {
     }
     watched_.exchange(1, base::order::seq_cst);
   }
-  look_interval_ns_ = seen.relieved || r.soon ? interval_min_ns : std::min(look_interval_ns_ * 2, interval_max_ns);
+  const bool nobody = more() && !pressed() && !seen.moving;
+  const std::uint64_t longest = nobody ? interval_of_nobody_ns : interval_max_ns;
+  look_interval_ns_ = seen.relieved || r.soon ? interval_min_ns : std::min(look_interval_ns_ * 2, longest);
   return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
 }
 
@@ -123,6 +135,25 @@ void worker_pool::keep_floor(base::instant now) noexcept {
   if (s != nullptr && s->leave_count(*longest, worker::stuck, &item)) {
     base::sometimes("stall floor raised");
     stalls_.fetch_add(1, base::order::relaxed);
+  }
+}
+
+// The evidence is what each worker is in, and what that waits for.
+void worker_pool::report_stall(std::chrono::nanoseconds stalled) noexcept {
+  base::sometimes("the watchdog reported a stall");
+  const runtime_options& o = services_.options;
+  const std::string crowd = crowd_in(*this);
+  const std::string text = "pool " + name() + " has started nothing for " +
+                           std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(stalled).count()) +
+                           " ms, though work waits (runtime_options::watchdog_threshold)" +
+                           (crowd.empty() ? "" : ". Its workers are: " + crowd);
+  const std::uint64_t reports = services_.stall_reports.fetch_add(1, base::order::relaxed) + 1;
+  const bool too_many = o.panic_on_stall != 0 && reports >= o.panic_on_stall;
+  const bool too_long = o.panic_on_stall_time.count() != 0 && stalled >= o.panic_on_stall_time;
+  if (too_many || too_long) {
+    services_.report.misuse(text);
+  } else {
+    services_.report.warn(text);
   }
 }
 

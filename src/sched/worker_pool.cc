@@ -26,7 +26,8 @@ worker_pool::worker_pool(const pool_services& services, config c)
     : services_{services},
       config_{std::move(c)},
       target_{config_.target},
-      workers_(services.options.max_workers + places_for_leavers) {
+      workers_(services.options.max_workers + places_for_leavers),
+      watchdog_{services.options.watchdog_threshold} {
   for (base::timer* t : {&retry_timer_, &retire_timer_, &limit_timer_})
     t->cookie = reinterpret_cast<std::uintptr_t>(this);
   retry_timer_.fire = retry_due;
@@ -78,6 +79,7 @@ void worker_pool::notify() noexcept {
 void worker_pool::wake_one() noexcept {
   worker* w = nullptr;
   bool at_limit = false;
+  bool nobody = false;
   bool first = false;
   {
     const base::lock_guard lock{idle_mu_};
@@ -89,6 +91,7 @@ void worker_pool::wake_one() noexcept {
       // from here on must not find our slot and rely on it.
       word_.leave_searching();
       at_limit = !cooling_down_ && !stopping_;
+      nobody = !stopping_;
     } else {
       ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
       first = alive_ == 0;
@@ -97,12 +100,16 @@ void worker_pool::wake_one() noexcept {
   if (w != nullptr) {
     wakeups_.fetch_add(1, base::order::relaxed);
     w->parker.unpark();
-  } else if (at_limit) {
+  } else if (nobody && !watched()) {
+    watch();  // for the watchdog
+  }
+  if (at_limit) {
     limit_reached_.fetch_add(1, base::order::relaxed);
     // Not at once: those that are about to wait will do so by then.
     if (!limit_reported_.exchange(true, base::order::relaxed))
       services_.time.arm(limit_timer_, base::clock::now() + limit_report_delay);
-  } else if (first) {
+  }
+  if (first) {
     first_wanted_.store(true, base::order::release);  // pairs with look()
     services_.time.kick();
   }

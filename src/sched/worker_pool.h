@@ -24,6 +24,7 @@
 #include "sched/reporter.h"
 #include "sched/source.h"
 #include "sched/timekeeper.h"
+#include "sched/watchdog.h"
 #include "sched/worker.h"
 
 #include <wring/runtime.h>
@@ -41,6 +42,7 @@ struct pool_services {
   timekeeper& time;
   detector& detect;
   cpu_hogs& hogs;
+  base::atomic<std::uint64_t>& stall_reports;  // of the watchdogs of all pools
   base::block_cache& blocks;
   const place& home;  // of the thread that made the runtime
 };
@@ -97,6 +99,7 @@ class worker_pool {
   void watch() noexcept;
   // The timekeeper only. When to look again.
   base::instant look(base::instant now) noexcept;
+  void touch_watchdog() noexcept { watchdog_.touch(); }
 
   // Workers by index; stable for the life of the pool. Null if there never was one.
   [[nodiscard]] worker* at(unsigned index) const noexcept {
@@ -160,6 +163,7 @@ class worker_pool {
   };
   sight look_at_workers(base::instant now) noexcept;
   void keep_floor(base::instant now) noexcept;
+  void report_stall(std::chrono::nanoseconds stalled) noexcept;
 
   // recount.cc: who of the counted workers really runs
   [[nodiscard]] bool pressed() const noexcept;
@@ -230,6 +234,7 @@ class worker_pool {
   std::uint64_t look_interval_ns_ = 0;
   base::instant progress_since_{};
   double waiting_estimate_ = 0;  // of workers that wait
+  watchdog watchdog_;
 
   base::atomic<std::uint32_t> expected_waiting_{0};  // waiting_estimate_, rounded; so many more may stay awake
   base::mutex rings_mu_{base::rank::leaf};  // others than the timekeeper look at rings, or it opens or closes one

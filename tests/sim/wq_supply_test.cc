@@ -125,4 +125,76 @@ TEST(wq_supply, the_limits_report_tells_what_everybody_waits_for) {
   EXPECT_SIM_EVENT(report, "all were told of", 0.3);
 }
 
+// ---- the watchdog -------------------------------------------------------------------------------------------
+
+constexpr std::uint64_t ms_ns = 1'000'000;
+
+// WQ-135. Both workers that may exist wait for 3.5 s, and a third item for them. That is reported each second, or less
+// often if the timekeeper is late; and not at all by one that is off.
+TEST(wq_supply, a_pool_that_starts_nothing_is_reported_unless_the_watchdog_is_off) {
+  for (const bool off : {false, true}) {
+    const auto report = sim::explore({.seeds = 60, .faults = sim::profile::none, .step_limit = 3'000'000}, [off] {
+      world w{{.cpus = 1, .max_workers = 2, .stall_floor = 0ms, .watchdog_threshold = off ? 0ms : 1'000ms}};
+      wring::workqueue q{w, {.name = "stalled"}};
+      bool third = false;
+      for (int i = 0; i < 2; ++i) {
+        q.submit([] {
+          const wring::blocking_scope scope;
+          sim::stall(3'500 * ms_ns);
+        });
+      }
+      q.submit([&] { third = true; });
+      q.flush();
+      sim::check(third, "it ran");
+      const unsigned told = w.warnings_with("has started nothing for");
+      sim::check(off ? told == 0 : told <= 3, "each second", told);
+      sim::check(told == w.warnings_with(" though work waits (runtime_options::watchdog_threshold)"),
+                 "with the option");
+      sim::check(told == w->stats().pools[0].stall_reports, "and counted", told);
+      if (told != 0) sim::count("a stall was reported");
+    });
+    EXPECT_SIM_OK(report);
+    if (!off) {
+      EXPECT_SIM_EVENT(report, "a stall was reported", 0.1);
+    }
+  }
+}
+
+// WQ-135. One after the other, each shorter than the threshold.
+TEST(wq_supply, a_pool_that_goes_on_slowly_is_not_reported) {
+  const auto report = sim::explore({.seeds = 60, .faults = sim::profile::none, .step_limit = 3'000'000}, [] {
+    world w{{.cpus = 1, .max_workers = 2, .stall_floor = 0ms, .watchdog_threshold = 10'000ms}};
+    wring::workqueue q{w, {.name = "slow"}};
+    for (int i = 0; i < 20; ++i) {
+      q.submit([] {
+        const wring::blocking_scope scope;
+        sim::stall(1'000 * ms_ns);
+      });
+    }
+    q.flush();
+    sim::check(w.warnings_with("has started nothing for") == 0, "silent");
+  });
+  EXPECT_SIM_OK(report);
+}
+
+// WQ-135. Nobody is there to be woken while the system refuses threads: that is noticed, too.
+TEST(wq_supply, work_that_waits_for_a_thread_that_is_refused_is_reported) {
+  const auto report =
+      sim::explore({.seeds = 60, .faults = sim::profile::creation_never_works, .step_limit = 3'000'000}, [] {
+        world w{
+            {.cpus = 2, .max_workers = 8, .creation_retry = 400ms, .stall_floor = 0ms, .watchdog_threshold = 1'000ms}};
+        wring::workqueue q{w, {.name = "refused"}};
+        for (int i = 0; i < 2; ++i) {
+          q.submit([] {
+            const wring::blocking_scope scope;
+            sim::stall(2'500 * ms_ns);
+          });
+        }
+        q.flush();
+        if (w.warnings_with("has started nothing for") != 0) sim::count("a stall was reported");
+      });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "a stall was reported", 0.1);
+}
+
 }  // namespace

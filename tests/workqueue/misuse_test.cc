@@ -10,8 +10,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace wring {
 namespace {
@@ -204,6 +206,36 @@ void destroy_the_runtime_first() {
 TEST(misuse_death, destroying_a_runtime_before_its_queues_aborts_with_the_name_of_a_queue) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(destroy_the_runtime_first(), "wring: misuse: .*survivor");
+}
+
+// WQ-136: the second report, or a stall of some length, is the end. Method: with a handler that returns; the callbacks
+// wait for what it is told.
+TEST(misuse, a_stall_is_reported_and_then_panics) {
+  for (const bool by_number : {true, false}) {
+    test_runtime rt{{.cpus = 1,
+                     .max_workers = 1,
+                     .watchdog_threshold = std::chrono::milliseconds{20},
+                     .panic_on_stall = by_number ? 2U : 0U,
+                     .panic_on_stall_time = std::chrono::milliseconds{by_number ? 0 : 40}}};
+    workqueue queue{rt, {.name = "stalled"}};
+    gate release;
+    queue.submit([&] {
+      const blocking_scope scope;
+      release.wait();
+    });
+    queue.submit([] {});
+    std::vector<std::string> last;
+    test::eventually([&] {
+      last = rt.misuses.take();
+      return !last.empty();
+    });
+    EXPECT_NE(last[0].find("pool u0 has started nothing for"), std::string::npos) << last[0];
+    EXPECT_NE(last[0].find("of 'stalled'"), std::string::npos) << last[0];
+    release.open();
+    queue.flush();
+    rt.misuses.take();
+    EXPECT_GE(rt.warnings.take().size(), 1u) << "the first report, and that of the limit";
+  }
 }
 
 }  // namespace
