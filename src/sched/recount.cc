@@ -180,8 +180,9 @@ base::thread_sight worker_pool::sight_of(worker& w, std::int64_t used, base::ins
   const std::int64_t since_look = (now - std::exchange(w.cpu_looked_at, now)).count();
   if (more != 0) w.cpu_moved = now;
   if (const base::thread_sight seen = w.switches.look(); seen != base::thread_sight::unknown) return seen;
-  if (used >= 0 && since_look > just_now_ns && more + wait_overlooked_ns >= since_look)
-    return base::thread_sight::running;
+  // The last recount took its time from somebody, too.
+  const std::int64_t overlooked = wait_overlooked_ns + static_cast<std::int64_t>(recount_cost_ns_);
+  if (used >= 0 && since_look > just_now_ns && more + overlooked >= since_look) return base::thread_sight::running;
   if (services_.detect.reads_stat()) {
     const base::thread_sight seen = base::look_at_stat(w.thread_id.load(base::order::relaxed));
     if (seen != base::thread_sight::unknown) return seen;

@@ -54,6 +54,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
   recounted r{};
   if (something_waits && now >= recount_due_) {
     r = recount(now);
+    recount_cost_ns_ = r.cost_ns;
     recount_due_ = now + std::chrono::nanoseconds{r.cost_ns * share_of_recount};
   }
   keep_floor(now);

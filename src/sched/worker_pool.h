@@ -230,7 +230,8 @@ class worker_pool {
   base::atomic<bool> limit_reported_{false};  // or limit_timer_ is armed
   // The timekeeper only.
   base::instant look_due_{};
-  base::instant recount_due_{};  // not before
+  base::instant recount_due_{};        // not before
+  std::uint64_t recount_cost_ns_ = 0;  // of the last one
   std::uint64_t look_interval_ns_ = 0;
   base::instant progress_since_{};
   double waiting_estimate_ = 0;  // of workers that wait

@@ -107,7 +107,8 @@ TEST(wq_supply, the_limits_report_tells_what_everybody_waits_for) {
     });
     for (int i = 0; i < 2; ++i) {
       waits.submit([&] {
-        for (++entered; entered != 3;) sim::spend(1'000);
+        ++entered;
+        while (entered != 3) sim::spend(1'000);
         needed.submit([] {});
         needed.flush();
       });
