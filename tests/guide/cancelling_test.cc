@@ -89,7 +89,7 @@ class search {
   }
 
   std::atomic<long> steps_{0};
-  wring::work work_{[this](std::stop_token stop) { run(stop); }};  // its destructor asks, and waits
+  wring::work work_{[this](const std::stop_token& stop) { run(stop); }};  // its destructor asks, and waits
 };
 // [/stop]
 

@@ -17,7 +17,6 @@
 namespace wring {
 namespace {
 
-using test::counter;
 using test::eventually;
 using test::gate;
 using test::plug;
@@ -253,31 +252,31 @@ TEST(cancel, asks_a_running_callback_to_stop) {
   };
   {
     gate entered;
-    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    work w{[&](const std::stop_token& stop) { until_asked(entered, stop); }};
     begin(w, entered);
     EXPECT_FALSE(w.cancel());
     EXPECT_TRUE(w.flush() || !w.running()) << "it ends";
   }
   {
     gate entered;
-    work w{[&](work&, std::stop_token stop) { until_asked(entered, stop); }};
+    work w{[&](work&, const std::stop_token& stop) { until_asked(entered, stop); }};
     begin(w, entered);
     EXPECT_FALSE(w.cancel_sync());
     EXPECT_FALSE(w.running());
   }
   {
     gate entered;
-    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    work w{[&](const std::stop_token& stop) { until_asked(entered, stop); }};
     begin(w, entered);
     EXPECT_FALSE(w.disable_sync());
   }
   {
     gate entered;
-    work w{[&](std::stop_token stop) { until_asked(entered, stop); }};
+    work w{[&](const std::stop_token& stop) { until_asked(entered, stop); }};
     begin(w, entered);
   }
   gate entered;
-  delayed_work d{[&](std::stop_token stop) { until_asked(entered, stop); }};
+  delayed_work d{[&](const std::stop_token& stop) { until_asked(entered, stop); }};
   queue.queue_delayed(d, std::chrono::nanoseconds{0});
   entered.wait();
   EXPECT_FALSE(d.cancel_sync());
@@ -290,7 +289,7 @@ TEST(cancel, sync_asks_a_callback_that_has_just_begun_to_stop) {
   workqueue queue{rt, {.name = "just begun"}};
   int taken_back = 0;
   for (int round = 0; round < 3'000; ++round) {
-    work w{[](std::stop_token stop) {
+    work w{[](const std::stop_token& stop) {
       while (!stop.stop_requested()) std::this_thread::yield();
     }};
     queue.queue(w);
@@ -310,7 +309,7 @@ TEST(cancel, of_one_run_does_not_ask_the_next_one_to_stop) {
     gate entered;
     gate release;
   } s;
-  work w{[&](std::stop_token stop) {
+  work w{[&](const std::stop_token& stop) {
     s.entered.open();
     s.release.wait();
     asked += stop.stop_requested() ? 1 : 0;

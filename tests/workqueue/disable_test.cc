@@ -16,7 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::eventually;
-using test::gate;
 using test::plug;
 using test::test_runtime;
 
