@@ -94,6 +94,8 @@ cancelled cancel_sync(item& it, base::timer* t, base::instant deadline) noexcept
        p.pause()) {
     base::sometimes("cancel_sync met another");
     if (wait_for_run(it, deadline) == run_wait::late) return {.was_pending = false, .ended = false};
+    // The other one may be in a stop_callback of the user's.
+    if (deadline != base::never && base::clock::now() >= deadline) return {.was_pending = false, .ended = true};
   }
   const bool was_pending = cancel(it, t);
   const bool ended = wait_for_run(it, deadline) != run_wait::late;
