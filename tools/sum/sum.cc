@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <wring/runtime.h>
 #include <wring/workqueue.h>
 
 #include <dirent.h>
@@ -225,6 +226,8 @@ int run_sum(int argc, const char* const* argv) {
   if (!options) return status;
   try {
     interrupt events;  // before the first thread: all inherit what it blocks
+    // Computing for long is what a digest does; nobody has to be told.
+    runtime::configure_default({.cpu_intensive_warning_threshold = 0});
     sum job{*options};
     job.start(events);
     while (events.wait(job.out().shows_progress() ? draw_interval : std::chrono::milliseconds{-1}) ==
