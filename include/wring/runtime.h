@@ -71,10 +71,10 @@ struct runtime_options {
   // 128 different callbacks (WQ-80). 0: never.
   unsigned cpu_intensive_warning_threshold = 4;
   // Watchdog (WQ-135): if work waits in a pool and its workers have started nothing for so long, that is warned about,
-  // with what they are in, and again each time as much has passed. 0: off.
+  // with what they are in, and again each time as much has passed. 0: off; at most a year.
   std::chrono::milliseconds watchdog_threshold{30'000};
-  // The so manieth such report of a runtime, or a stall of so long, is misuse (WQ-136): ends the process, if
-  // `on_misuse` says nothing else. 0: never.
+  // The so manieth such report of a runtime, or one of a stall that has lasted so long, is misuse (WQ-136): ends the
+  // process, if `on_misuse` says nothing else. 0: never.
   unsigned panic_on_stall = 0;
   std::chrono::milliseconds panic_on_stall_time{0};
   // Where warnings go; default: one line to stderr with the prefix "wring: ", at most 10 a second.

@@ -162,7 +162,7 @@ class WRING_EXPORT work final : private detail::item {
   // `callback` is called as callback(work&), callback(), callback(work&, std::stop_token) or callback(std::stop_token),
   // whichever is the first that it can be called as; at most 24 bytes, nothrow movable. A token costs one allocation
   // each run. It is asked to stop by whoever cancels or disables the item while the callback runs, also by the
-  // destructor, in that thread.
+  // destructor, in that thread; one that has only just begun may be missed by cancel() and by cancel_sync_for().
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, work> && detail::work_callable<detail::stored_callable<F>>)
   constexpr explicit(false) work(F&& callback) noexcept

@@ -28,6 +28,8 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.idle_timeout.count() < 1) refuse("wring::runtime_options::idle_timeout is below 1 ms");
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
+  if (o.watchdog_threshold > std::chrono::hours{24 * 365})
+    refuse("wring::runtime_options::watchdog_threshold is above a year; 0 turns it off");
   if (o.watchdog_threshold.count() < 0) refuse("wring::runtime_options::watchdog_threshold is negative");
   if (o.panic_on_stall_time.count() < 0) refuse("wring::runtime_options::panic_on_stall_time is negative");
   if (o.detect > detection::perf) refuse("wring::runtime_options::detect is none of its values");

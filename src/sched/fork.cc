@@ -91,6 +91,7 @@ void core::renew_in_child() noexcept {
   detect_.renew_in_child();
   ending_mu_.renew_in_child();  // another thread may have held it for long
   blocks_.forget_lost_blocks();
+  stall_reports_.store(0, base::order::relaxed);
   time_.renew_in_child();
   pools_.for_each([this](sched::worker_pool& pool) {
     pool.renew_in_child();

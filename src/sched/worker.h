@@ -57,6 +57,8 @@ class alignas(base::cache_line) worker {
   base::atomic<std::uint64_t> turns{0};  // the number of what it is in: an item, a child of its group, the rest of it
   base::atomic<const void*> code{nullptr};  // the callback it is in, children of a group's waiter included
 
+  base::atomic<const void*> stoppable{nullptr};  // the item whose callback was given a stop_token, while it runs
+
   // The worker only.
   unsigned blocking_depth = 0;
   bool described = false;
@@ -87,7 +89,9 @@ class alignas(base::cache_line) worker {
   }
   // Children included.
   [[nodiscard]] std::uint64_t items_started() const noexcept {
-    return turns.load(base::order::relaxed) - resumed_.load(base::order::relaxed);
+    const std::uint64_t resumed = resumed_.load(base::order::relaxed);
+    const std::uint64_t all = turns.load(base::order::relaxed);
+    return all > resumed ? all - resumed : 0;  // the two need not belong together
   }
 
   // Written by the worker, read by anybody.

@@ -52,7 +52,7 @@ bool steal(item& it, base::timer* t) noexcept {
 // Its callback may have a stop_token, and not have ended.
 void request_stop(item& it) noexcept {
   sched::worker* const w = last_worker(it);
-  if (w == nullptr || w->code.load(base::order::relaxed) != reinterpret_cast<const void*>(it.entry)) return;
+  if (w == nullptr || w->stoppable.load(base::order::seq_cst) != &it) return;  // seq_cst: pairs with stop_scope
   pool_workqueue* const q = served_by(*w);
   if (q == nullptr) return;
   if (std::optional<std::stop_source> stop = q->stop_source_of(*w, it)) stop->request_stop();
@@ -90,12 +90,12 @@ cancelled cancel_sync(item& it, base::timer* t, base::instant deadline) noexcept
   revive(it);
   const auto state = state_of(it);
   // From here on no queue call succeeds. If another call has seen to that, it waits for the same run.
-  for (base::patience p; (state.fetch_or(item_state::cancelling, base::order::acq_rel) & item_state::cancelling) != 0;
+  for (base::patience p; (state.fetch_or(item_state::cancelling, base::order::seq_cst) & item_state::cancelling) != 0;
        p.pause()) {
     base::sometimes("cancel_sync met another");
     if (wait_for_run(it, deadline) == run_wait::late) return {.was_pending = false, .ended = false};
     // The other one may be in a stop_callback of the user's.
-    if (deadline != base::never && base::clock::now() >= deadline) return {.was_pending = false, .ended = true};
+    if (deadline != base::never && base::clock::now() >= deadline) return {.was_pending = false, .ended = false};
   }
   const bool was_pending = cancel(it, t);
   const bool ended = wait_for_run(it, deadline) != run_wait::late;
@@ -110,8 +110,8 @@ bool disable(item& it) noexcept {
   std::uint64_t seen = state.load(base::order::relaxed);
   do {
     if ((seen & item_state::disabled_mask) == item_state::disabled_mask) return false;
-  } while (
-      !state.compare_exchange_weak(seen, seen + item_state::disabled_one, base::order::acq_rel, base::order::relaxed));
+  } while (!state.compare_exchange_weak(seen, seen + item_state::disabled_one, base::order::seq_cst,  // with stop_scope
+                                        base::order::relaxed));
   return true;
 }
 

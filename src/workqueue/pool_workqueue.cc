@@ -284,7 +284,7 @@ bool pool_workqueue::run(execution& x, item& it) noexcept {
   const auto state = state_of(it);
   const std::uint64_t seen = state.load(base::order::relaxed);
   if ((seen & item_state::one_shot) == 0) {
-    // Our last write to the item (WQ-62, WQ-63). An addition, because cancellers count `disabled` at the same
+    // Our last write to the item (WQ-62, WQ-63). An addition, because others change `disabled` and more at the same
     // time; the bits below are ours as long as `pending` is set. acq_rel: pairs with queue(), WQ-64.
     constexpr std::uint64_t ours = item_state::pending | item_state::linked | item_state::worker_mask;
     const std::uint64_t off_queue = item_state::worker_bits(pool_->index(), x.worker.index);

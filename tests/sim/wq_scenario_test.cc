@@ -439,6 +439,7 @@ TEST(wq_scenario, nested_groups_end_though_the_limit_is_lowered_meanwhile) {
     sim::check(depth == 151, "all levels", depth);
   });
   EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "task_group needed another worker's stack", 0.1);
 }
 
 // Children come from anywhere while their group's waiter sleeps in the last slot there is: the other is taken by its
@@ -763,6 +764,38 @@ TEST(wq_scenario, a_disabled_item_does_not_run_whatever_others_do) {
   EXPECT_SIM_OK(report);
   EXPECT_SIM_EVENT(report, "cancel_sync gave up", 0.005);
   EXPECT_SIM_EVENT(report, "cancel_sync met another", 0.1);
+}
+
+// WQ-156, with a limit. Method: nobody queues any more; when one canceller says that the item has ended, it does not
+// run and does not start.
+TEST(wq_scenario, a_bounded_cancel_sync_says_ended_only_of_an_item_that_does_not_start) {
+  const auto report = sim::explore({.seeds = 4000}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "bounded"}};
+    int starts = 0;
+    bool inside = false;
+    {
+      wring::work item{[&] {
+        inside = true;
+        ++starts;
+        sim::stall(sim::choose(20) * us);
+        inside = false;
+      }};
+      q.queue(item);
+      sim::thread other{[&] { item.cancel_sync(); }};
+      if (item.cancel_sync_for(sim::choose(4) * 1us).ended) {
+        sim::check(!inside, "it does not run");
+        const int before = starts;
+        sim::stall(200 * us);
+        sim::check(starts == before, "and has not started", starts, before);
+        sim::count("it had ended");
+      }
+      other.join();
+    }
+    q.flush();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "it had ended", 0.2);
 }
 
 }  // namespace

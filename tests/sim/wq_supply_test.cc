@@ -164,7 +164,7 @@ TEST(wq_supply, a_pool_that_starts_nothing_is_reported_unless_the_watchdog_is_of
 // WQ-135. One after the other, each shorter than the threshold.
 TEST(wq_supply, a_pool_that_goes_on_slowly_is_not_reported) {
   const auto report = sim::explore({.seeds = 60, .faults = sim::profile::none, .step_limit = 3'000'000}, [] {
-    world w{{.cpus = 1, .max_workers = 2, .stall_floor = 0ms, .watchdog_threshold = 10'000ms}};
+    world w{{.cpus = 1, .max_workers = 2, .stall_floor = 0ms, .watchdog_threshold = 4'000ms}};
     wring::workqueue q{w, {.name = "slow"}};
     for (int i = 0; i < 20; ++i) {
       q.submit([] {

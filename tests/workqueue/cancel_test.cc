@@ -282,6 +282,26 @@ TEST(cancel, asks_a_running_callback_to_stop) {
   EXPECT_FALSE(d.cancel_sync());
 }
 
+// Also while it waits for a child of its group, which runs in its place and looks at the token. Method: on an ordered
+// queue nobody else could run the child.
+TEST(cancel, asks_a_callback_to_stop_that_runs_a_child_of_its_group) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "with a child", .ordered = true}};
+  gate entered;
+  work w{[&](const std::stop_token& stop) {
+    task_group group{queue};
+    group.run([&] {
+      entered.open();
+      while (!stop.stop_requested()) std::this_thread::yield();
+    });
+    group.wait();
+  }};
+  queue.queue(w);
+  entered.wait();
+  EXPECT_FALSE(w.cancel_sync());
+  EXPECT_FALSE(w.running());
+}
+
 // However early the canceller comes: it meets a callback that has its token, or one that is about to get it. Method:
 // cancel at any moment after the queue call; the callback that began must end.
 TEST(cancel, sync_asks_a_callback_that_has_just_begun_to_stop) {

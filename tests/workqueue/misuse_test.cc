@@ -234,7 +234,9 @@ TEST(misuse, a_stall_is_reported_and_then_panics) {
     release.open();
     queue.flush();
     rt.misuses.take();
-    EXPECT_GE(rt.warnings.take().size(), 1u) << "the first report, and that of the limit";
+    bool told_first = false;
+    for (const std::string& line : rt.warnings.take()) told_first |= line.find("started nothing") != std::string::npos;
+    EXPECT_TRUE(told_first || !by_number) << "the first report is a warning";
   }
 }
 
