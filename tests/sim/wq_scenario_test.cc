@@ -631,7 +631,7 @@ TEST(wq_scenario, only_one_leader_of_a_queue_blocks) {
 // WQ-125, WQ-127, WQ-151, WQ-153. Method: producers of items that also block, and a thread that changes the limits.
 // What starts after freeze_begin() has returned, and before the thaw, must have been about to: once nothing is busy,
 // nothing starts.
-void change_limits(sim::options how, wring::workqueue_options what) {
+void change_limits(const sim::options& how, const wring::workqueue_options& what) {
   const auto report = sim::explore(how, [what] {
     world w;
     wring::workqueue_options o = what;

@@ -170,7 +170,7 @@ TEST(per_cpu, forced_round_robin_takes_the_cpus_in_turn) {
   for (int i = 0; i < 8; ++i) q.submit([] {});
   q.flush();
   for (const char* const cpu : {"0", "1", "2", "3"}) EXPECT_EQ(pool_named(rt, cpu).items_started, 2u) << cpu;
-  rt.warnings.take();  // CPUs of the description that are not there
+  rt.warnings.ignore();  // CPUs of the description that are not there
 }
 
 // WQ-47: once on each CPU; the first exception comes out.
@@ -222,7 +222,7 @@ TEST(per_cpu, pools_of_cpus_that_are_not_there_are_disassociated_and_it_is_said_
       EXPECT_TRUE(pool_named(rt, std::to_string(count - 1)).disassociated);
     }
     EXPECT_EQ(rt.warnings.count("could not be bound to CPU"), 1u);
-    rt.warnings.take();
+    rt.warnings.ignore();
   }
 }
 
@@ -255,7 +255,7 @@ TEST(per_cpu, nodes_have_pools_of_their_own) {
   EXPECT_TRUE(bound.queue_near(1, item));
   item.flush();
   EXPECT_EQ(rt.warnings.count("queue_near() on the per-CPU queue"), 1u);
-  rt.warnings.take();
+  rt.warnings.ignore();
 }
 
 // WQ-25, WQ-U6: who may, gets nice -20.
@@ -272,7 +272,7 @@ TEST(per_cpu, workers_of_high_priority_have_nice_minus_20_where_that_is_allowed)
   EXPECT_EQ(of_bound, refused ? before : -20);
   EXPECT_GE(wring::test::threads_named("wring/" + std::to_string(own_cpus().front()) + ":0H"), 1u);
   EXPECT_EQ(rt.warnings.count("nice -20"), refused ? 1u : 0u);
-  rt.warnings.take();
+  rt.warnings.ignore();
 }
 
 // WQ-U6: who may not runs on, and it is said once. Method: a child process without privileges.
@@ -289,7 +289,7 @@ TEST(per_cpu, without_the_privilege_high_priority_degrades_and_says_so_once) {
                 c.check(pool_named(rt, "u2").priority_refused, "the stats say so");
               }
               c.check(rt.warnings.count("nice -20") == 1, "said once");
-              rt.warnings.take();
+              rt.warnings.ignore();
             }),
             0);
 }
@@ -330,7 +330,7 @@ TEST(per_cpu, what_a_bound_callback_makes_is_not_bound_with_it) {
     wring::workqueue of_own{own, {.name = "of its own runtime"}};
     EXPECT_EQ(of_own.submit_for_result(place).get(), std::pair(all, nice));
   });
-  rt.warnings.take();  // nice -20 may be refused
+  rt.warnings.ignore();  // nice -20 may be refused
 }
 
 // WQ-21. Option errors name what does not go together.

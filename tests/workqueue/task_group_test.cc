@@ -151,7 +151,7 @@ TEST(task_group, run_on_a_draining_queue_returns_false_and_wait_does_not_wait_fo
   parts.wait();
   stopper.pull();
   drainer.join();
-  rt.warnings.take();
+  rt.warnings.ignore();
 }
 
 // WQ-32, WQ-154. Method: the only counted worker is busy elsewhere, so the waiting thread starts the children
