@@ -56,8 +56,15 @@ struct runtime_options {
   unsigned busy_workers_per_idle = 4;
   // A queue that is divided, per CPU or per node, takes its pools in turn instead of the caller's (WQ-41), for tests.
   bool force_round_robin = false;
+  // Queues made with workqueue_options::power_efficient are unbound, so that idle CPUs may sleep, instead of per CPU
+  // (WQ-29). On as well where the system has CPUs without a tick.
+  bool power_efficient = false;
   // How long to wait before trying again after the system refused a thread (WQ-103).
   std::chrono::milliseconds creation_retry{1'000};
+  // If nobody can be woken for work of a queue that has a rescuer, that one is called after so long, and again each
+  // time as long as the other says (WQ-110). At least 1 ms.
+  std::chrono::milliseconds mayday_initial{10};
+  std::chrono::milliseconds mayday_interval{100};
   // If work is pending and no item started or finished for this long, a worker that is stuck in its item
   // leaves the count, so that one more worker starts. 0 turns the floor off, as detection::announced does.
   std::chrono::milliseconds stall_floor{100};

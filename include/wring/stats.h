@@ -95,6 +95,8 @@ struct workqueue_stats {
   std::uint64_t items_started;
   std::uint64_t exceptions;  // callbacks that ended with an exception under on_exception::report
   std::uint64_t rejected;    // queue calls refused because of drain or destruction (WQ-46)
+  std::uint64_t maydays;     // how often its rescuer was called (WQ-110)
+  std::uint64_t rescued;     // items that it has started
 };
 
 }  // namespace wring

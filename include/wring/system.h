@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// system: the per-CPU queue that always exists (WQ-47), and what belongs to no queue in particular.
+// system: the queues that always exist (WQ-36, WQ-47), and what belongs to no queue in particular.
 //
-// Its name is "events", max_active the default. Long callbacks hold up those of other users of the same CPU unless
-// they block; give them a queue of their own.
+// All parts of a program share them. A flush of one waits for everybody's items, and is warned about; flush your own.
 #pragma once
 
 #include <wring/runtime.h>
@@ -11,17 +10,34 @@
 #include <wring/workqueue.h>
 
 #include <chrono>
+#include <cstdint>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 
 namespace wring {
 
-// The queue itself, made at the first call, which starts a worker for each CPU. Throws std::system_error as workqueue's
-// constructor. Any thread. Do not flush it from a callback of it, nor drain or destroy it.
-WRING_EXPORT workqueue& system_queue(runtime& where = runtime::default_instance());
+enum class system_kind : std::uint8_t {
+  percpu,                     // "events": short callbacks; long ones hold up others of the same CPU unless they block
+  highpri,                    // "events_highpri": per CPU, workers of high priority
+  percpu_long,                // "events_long": per CPU, for callbacks that may take longer
+  dfl,                        // "events_unbound": not bound to a CPU, max_active 2048
+  dfl_long,                   // "events_dfl_long": likewise
+  freezable,                  // "events_freezable": per CPU, takes part in freezes
+  power_efficient,            // "events_power_efficient": see workqueue_options::power_efficient
+  freezable_power_efficient,  // "events_freezable_pwr_efficient"
+  bh,                         // "events_bh": run to completion, see workqueue_options::bh
+  bh_highpri,                 // "events_bh_highpri"
+};
 
-// As the workqueue's functions, on the system queue of the default runtime.
+// That queue, made at the first call, which may start a worker for each CPU. Throws std::system_error as workqueue's
+// constructor. Any thread. Do not flush it from a callback of it, nor drain or destroy it.
+WRING_EXPORT workqueue& system_queue(system_kind which, runtime& where = runtime::default_instance());
+inline workqueue& system_queue(runtime& where = runtime::default_instance()) {
+  return system_queue(system_kind::percpu, where);
+}
+
+// As the workqueue's functions, on the queue "events" of the default runtime.
 inline bool schedule(work& item) { return system_queue().queue(item); }
 inline bool schedule_on(unsigned cpu, work& item) { return system_queue().queue_on(cpu, item); }
 inline bool schedule_delayed(delayed_work& item, std::chrono::nanoseconds delay) {

@@ -266,6 +266,10 @@ class WRING_EXPORT delayed_work final {
 // one-off closures, which are no `work` (WQ-69).
 WRING_EXPORT work* current_work() noexcept;
 
+// Whether the calling thread is a rescuer (workqueue_options::rescuer) that executes a callback (WQ-69). Such a
+// callback should do no more than is needed to get on: no other thread was to be had.
+WRING_EXPORT bool current_is_rescuer() noexcept;
+
 // What the calling worker is doing, for stats and dumps: up to 31 characters, valid until its item ends
 // (WQ-69). Outside of a callback it does nothing.
 WRING_EXPORT void set_worker_description(const char* text) noexcept;

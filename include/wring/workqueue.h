@@ -24,6 +24,7 @@ class task_group;
 
 namespace detail {
 class pool_workqueue;
+class registry;
 class child;
 
 // Storage of one-off closures: recycled blocks, no malloc per call in steady state.
@@ -95,11 +96,24 @@ struct workqueue_options {
   // Workers of their own, with nice -20 where the system lets them have it; else they run like the others, which
   // is said once (WQ-25, WQ-U6). Normal and high priority do not look at one another's load.
   bool high_priority = false;
+  // Run to completion (WQ-31, the kernel's WQ_BH): on each CPU one thread runs the callbacks of all such queues, one at
+  // a time, those of a queue in order. They must not block: a blocking_scope in them, or a wait of wring, is misuse.
+  // For the many short ends of something. Only high_priority may come with it; max_active must be 0, there is no limit.
+  bool bh = false;
+  // Unbound if the process says that it saves power (runtime_options::power_efficient), else per_cpu (WQ-29). Not
+  // together with ordered, unmanaged or per_node.
+  bool power_efficient = false;
   // Takes part in runtime::freeze_begin() (WQ-27).
   bool freezable = false;
   // Callbacks of this per-CPU queue use much CPU time: while one runs, others of that CPU start all the same
   // (WQ-26). Without per_cpu it does nothing.
   bool cpu_intensive = false;
+  // The queue has a thread of its own, its rescuer, from the beginning, or it is not made (WQ-28; the kernel's
+  // WQ_MEM_RECLAIM). It runs items of this queue, one after another, while its pool has no idle worker and can get
+  // none: the system refuses threads, or `max_workers` exist and are blocked. So these items always finish, if what
+  // they wait for does; several that wait for each other need more than one thread. Its stack is in memory from the
+  // start (runtime_options::stack_bytes). At most 256 such queues on each CPU, node, or for all others.
+  bool rescuer = false;
   wring::on_exception on_exception = wring::on_exception::terminate;
   error_handler on_error = nullptr;
   void* error_context = nullptr;
@@ -201,6 +215,7 @@ class WRING_EXPORT workqueue {
 
  private:
   friend class task_group;
+  friend class detail::registry;
   explicit workqueue(detail::pool_workqueue& pwq) noexcept : pwq_{&pwq} {}
 
   template <class Box, class... Args>

@@ -4,6 +4,7 @@
 
 #include <wring/blocking.h>
 #include <wring/future.h>
+#include <wring/legacy.h>
 #include <wring/result.h>
 #include <wring/runtime.h>
 #include <wring/stats.h>

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <optional>
 #include <string_view>
 
@@ -56,6 +57,13 @@ cpu_plan plan_cpus(const char* override_text, const std::string& root, std::size
     plan.complaint = std::move(w).take();
   }
   return plan;
+}
+
+// The file holds a list of CPUs, "(null)", or nothing.
+bool some_cpus_have_no_tick(const std::string& root) {
+  std::ifstream file{root + "/sys/devices/system/cpu/nohz_full"};
+  const int first = file.peek();
+  return first >= '0' && first <= '9';
 }
 
 }  // namespace wring::base

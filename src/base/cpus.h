@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cpus: how many CPUs wring plans for.
+// cpus: how many CPUs wring plans for; and whether some have no tick.
 //
 // The least of two bounds, or what WRING_CPUS says: how many CPUs the affinity mask has (cpusets included), and how
 // many the cgroups' quota pays for, rounded up. Both change while a process runs; the plan is of the moment it was
@@ -28,5 +28,8 @@ struct cpu_plan {
 // `mask_cpus` for how many CPUs the affinity mask has.
 cpu_plan plan_cpus(const char* override_text, const std::string& root = "/",
                    std::size_t mask_cpus = syscall::affinity().size());
+
+// Whether the kernel runs some CPUs without a tick (nohz_full).
+bool some_cpus_have_no_tick(const std::string& root = "/");
 
 }  // namespace wring::base

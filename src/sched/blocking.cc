@@ -3,13 +3,15 @@
 #include <wring/blocking.h>
 
 #include "base/clock.h"
-#include "sched/worker.h"
+#include "sched/worker_pool.h"
 
 namespace wring {
 
 blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
   sched::worker* const w = sched::worker::current();
   if (w == nullptr || w->blocking_depth++ != 0) return;
+  if (w->pool.runs_to_completion()) [[unlikely]]
+    w->pool.report_blocked_bh(*w);
   worker_ = w;
   since_ns_ = base::clock::now().ns;
   // The caller is inside an item, so it serves something, and that stays.

@@ -27,6 +27,8 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.idle_workers_kept < 1) refuse("wring::runtime_options::idle_workers_kept is 0; at least 1 has to stay");
   if (o.idle_timeout.count() < 1) refuse("wring::runtime_options::idle_timeout is below 1 ms");
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
+  if (o.mayday_initial.count() < 1) refuse("wring::runtime_options::mayday_initial is below 1 ms");
+  if (o.mayday_interval.count() < 1) refuse("wring::runtime_options::mayday_interval is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
   if (o.watchdog_threshold > std::chrono::hours{24 * 365})
     refuse("wring::runtime_options::watchdog_threshold is above a year; 0 turns it off");
@@ -49,6 +51,7 @@ core::core(base::cpu_plan plan, const runtime_options& options)
     : home_{sched::place::of_program()},
       topology_{options.topology != nullptr ? options.topology : ""},
       cpus_are_given_{options.cpus != 0},
+      power_efficient_{options.power_efficient || base::some_cpus_have_no_tick()},
       options_{planned(options, home_, plan)},
       report_{options_},
       time_{options_.cpus, options_.stack_bytes, report_, home_},
@@ -64,14 +67,15 @@ core::core(base::cpu_plan plan, const runtime_options& options)
 
 core::~core() {
   if (workqueues_) workqueues_->ready_to_end(report_);
-  end_threads();
+  end_threads(workqueues_.get());
   ignore_forks(*this);
 }
 
 // No source is left, and none comes.
-void core::end_threads() {
+void core::end_threads(component* queues) {
   time_.stop();
   detect_.join();
+  if (queues != nullptr) queues->end_threads();
   pools_.for_each([](sched::worker_pool& pool) { pool.stop(); });
 }
 

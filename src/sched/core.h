@@ -40,6 +40,8 @@ class component {
   // In a callback of this runtime, on whatever thread.
   [[nodiscard]] virtual bool caller_is_inside() const noexcept = 0;
   virtual void unfinished(std::vector<std::string>& out) = 0;
+  // Nothing is queued any more, and nobody is called: waits for the threads that queues have of their own.
+  virtual void end_threads() noexcept = 0;
 
   // core::frozen() has changed; and does anything run that it concerns?
   virtual void follow_freeze() noexcept = 0;
@@ -86,6 +88,8 @@ class core {
     return static_cast<T&>(*workqueues_);
   }
 
+  // Queues that may be unbound to save power are (WQ-29).
+  [[nodiscard]] bool power_efficient() const noexcept { return power_efficient_; }
   // Plans for the CPUs that there are now; how many.
   unsigned replan();
   [[nodiscard]] unsigned cpus() const noexcept { return cpus_.load(base::order::relaxed); }
@@ -113,13 +117,14 @@ class core {
  private:
   core(base::cpu_plan plan, const runtime_options& options);
   [[nodiscard]] std::string plan() const;
-  void end_threads();
+  void end_threads(component* queues);
   component* existing_component();
 
   runtime* owner_ = nullptr;
   const sched::place home_;  // of the thread that made the runtime
   const std::string topology_;
   const bool cpus_are_given_;
+  const bool power_efficient_;
   runtime_options options_;
   sched::reporter report_;
   base::block_cache blocks_;

@@ -63,6 +63,14 @@ std::unique_ptr<pools::machine> pools::read_machine() const {
     const auto target = static_cast<unsigned>(cpus.size());
     add({.index = 0, .target = target, .cpus = std::move(cpus)});
   }
+  for (const base::topology::cpu& cpu : m->topology.cpus()) {
+    add({.index = 0,
+         .target = 1,
+         .slack = 0,
+         .cpu = static_cast<int>(cpu.id),
+         .cpus = {cpu.id},
+         .run_to_completion = true});
+  }
   return m;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pools: the worker pools of a runtime. Four for unbound queues, whose workers run anywhere: managed or not, of normal
-// or high priority. And once somebody asks for the topology: two for each CPU (WQ-11) and two for each NUMA node.
+// or high priority. And once somebody asks for the topology: four for each CPU (WQ-11), two of which run to completion
+// (WQ-31), and two for each NUMA node.
 //
 // Pools are never removed. A pool has an index for life, by which items name who ran them last.
 // Threads: any. Locks: mu_ (rank runtime) while the topology is read.
@@ -41,6 +42,11 @@ class pools {
     machine& m = asked_machine();
     return *m.pools[2 * (m.topology.cpus().size() + position) + rank_of(u)];
   }
+  // The one of that CPU that runs to completion.
+  worker_pool& bh_of_cpu(std::size_t position, urgency u) {
+    machine& m = asked_machine();
+    return *m.pools[2 * (m.topology.cpus().size() + m.topology.nodes().size() + position) + rank_of(u)];
+  }
 
   // Null: there is no such pool (yet).
   [[nodiscard]] worker_pool* at(std::size_t index) noexcept;
@@ -64,7 +70,7 @@ class pools {
  private:
   struct machine {
     base::topology topology;
-    std::vector<std::unique_ptr<worker_pool>> pools;  // normal and high, of each CPU, then of each node
+    std::vector<std::unique_ptr<worker_pool>> pools;  // normal and high, of each CPU, of each node, BH of each CPU
   };
   static std::size_t rank_of(urgency u) noexcept { return u == urgency::high ? 1 : 0; }
   machine& asked_machine();

@@ -43,14 +43,12 @@ bool worker_pool::pressed() const noexcept { return word_.load().awake >= target
 // Calls f(at_work) for each worker that is inside an item, until it answers true.
 template <class F>
 void worker_pool::for_each_busy(const F& f) noexcept {
-  for (unsigned i = 0;; ++i) {
-    worker* const w = at(i);
-    if (w == nullptr) return;
+  for_each_worker([&f](worker& w) {
     // In this order: who is still in that item when it leaves the count was in it when it was looked at.
-    const std::uint64_t item = w->turns.load(base::order::acquire);
-    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
-    if (s != nullptr && f(at_work{*w, *s, item, w->out_of_count.load(base::order::relaxed)})) return;
-  }
+    const std::uint64_t item = w.turns.load(base::order::acquire);
+    source* const s = w.serving.load(base::order::acquire);  // pairs with the source's store
+    return s != nullptr && f(at_work{w, *s, item, w.out_of_count.load(base::order::relaxed)});
+  });
 }
 
 worker_pool::recounted worker_pool::recount(base::instant now) noexcept {

@@ -76,7 +76,7 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
   }
   if (rest) {
     const base::lock_guard lock{ending_mu_};
-    end_threads();
+    end_threads(queues);
     report.complete = true;
     report.delayed = time_.armed();
   } else {

@@ -24,19 +24,24 @@ worker_stats snapshot_of(worker& w) {
 
 }  // namespace
 
-// "wring/u0:3", "wring/5:2H" (WQ-108).
+// "wring/u0:3", "wring/5:2H", "wring/R-log" (WQ-108).
 std::string worker_pool::name_of(const worker& w) const {
-  const bool high_cpu = config_.cpu >= 0 && config_.high_priority;
-  return "wring/" + (config_.cpu >= 0 ? std::to_string(config_.cpu) : name()) + ":" + std::to_string(w.index) +
-         (high_cpu ? "H" : "");
+  if (w.is_rescuer()) {
+    const source* const s = w.serving.load(base::order::acquire);  // pairs with the source's store
+    return "wring/R-" + (s != nullptr ? s->name() : "?");
+  }
+  const std::string index = ":" + std::to_string(w.index);
+  if (config_.cpu < 0) return "wring/" + name() + index;
+  const std::string cpu = std::to_string(config_.cpu);
+  return "wring/" + cpu + index + name().substr(cpu.size());
 }
 
 void worker_pool::append_workers(std::vector<worker_stats>& out) const {
-  for (unsigned i = 0;; ++i) {
-    worker* const w = at(i);
-    if (w == nullptr) return;
-    if (!w->leaving.load(base::order::relaxed)) out.push_back(snapshot_of(*w));
-  }
+  for_each_worker([&out](worker& w) {
+    const bool idle_rescuer = w.is_rescuer() && w.serving.load(base::order::relaxed) == nullptr;
+    if (!w.leaving.load(base::order::relaxed) && !idle_rescuer) out.push_back(snapshot_of(w));
+    return false;
+  });
 }
 
 pool_stats worker_pool::stats() const {
@@ -49,16 +54,15 @@ pool_stats worker_pool::stats() const {
     s.idle = idle_count_;
   }
   std::uint64_t blocked_ns = 0;
-  for (unsigned i = 0;; ++i) {
-    worker* const w = at(i);
-    if (w == nullptr) break;
-    s.items_started += w->items_started();
-    blocked_ns += w->blocked_ns.load(base::order::relaxed);
-    if (w->serving.load(base::order::relaxed) == nullptr) continue;
-    const std::uint8_t reasons = w->out_of_count.load(base::order::relaxed);
+  for_each_worker([&](const worker& w) {
+    s.items_started += w.items_started();
+    blocked_ns += w.blocked_ns.load(base::order::relaxed);
+    if (w.serving.load(base::order::relaxed) == nullptr) return false;
+    const std::uint8_t reasons = w.out_of_count.load(base::order::relaxed);
     ++((reasons & worker::waits) != 0 ? s.blocked : s.running);
     if ((reasons & worker::cpu_intensive) != 0) ++s.cpu_intensive;
-  }
+    return false;
+  });
   s.blocked_time = std::chrono::nanoseconds{blocked_ns};
   s.workers_max = alive_max_.load(base::order::relaxed);
   s.blocked_max = static_cast<unsigned>(blocked_max_.load(base::order::relaxed));
@@ -104,7 +108,7 @@ void worker_pool::audit() const {
       WRING_CHECK(w->serving.load(base::order::relaxed) == nullptr, w->index);
     }
     WRING_CHECK(idle == idle_count_, idle, idle_count_);
-    WRING_CHECK(idle_count_ <= alive_ && alive_ <= services_.options.max_workers, idle_count_, alive_);
+    WRING_CHECK(idle_count_ <= alive_ && alive_ <= most_workers(), idle_count_, alive_);
     const pool_word::counts c = word_.load();
     // One claim may be on its way here: none is made while another stands.
     WRING_CHECK(c.searching <= c.awake && c.awake <= alive_ + owed_ + 1, c.searching, c.awake, alive_, owed_);

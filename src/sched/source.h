@@ -11,6 +11,7 @@
 namespace wring::sched {
 
 class worker;
+struct rescue_duty;
 
 class source {
  public:
@@ -45,7 +46,8 @@ class source {
 
   source* next = nullptr;  // in the pool's inbox or list
   source* prev = nullptr;
-  bool listed = false;  // on the pool's list or inbox drained into it; guarded by worker_pool::sources_mu_
+  rescue_duty* rescue = nullptr;  // of the rescuer that may be called for it; constant while it may be offered
+  bool listed = false;            // on the pool's list or inbox drained into it; guarded by worker_pool::sources_mu_
 
  protected:
   virtual ~source() = default;

@@ -10,6 +10,7 @@ set(WRING_SCHED_SOURCES
     sched/pools.cc
     sched/recount.cc
     sched/reporter.cc
+    sched/rescuer.cc
     sched/runtime.cc
     sched/shutdown.cc
     sched/snapshot.cc

@@ -15,9 +15,10 @@ namespace wring::sched {
 // Calls f(worker, source) for each worker that is inside an item.
 template <class F>
 void for_each_inside(const worker_pool& pool, const F& f) {
-  for (unsigned i = 0; worker* const w = pool.at(i); ++i) {
-    if (source* const s = w->serving.load(base::order::acquire)) f(*w, *s);  // pairs with the source's store
-  }
+  pool.for_each_worker([&f](worker& w) {
+    if (source* const s = w.serving.load(base::order::acquire)) f(w, *s);  // pairs with the source's store
+    return false;
+  });
 }
 
 // What the worker is in, of that source, of which `seen` was seen. It has been there for `running`.

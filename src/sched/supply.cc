@@ -2,9 +2,11 @@
 // supply: how a pool gets and loses its threads.
 //
 // The manager rule (WQ-102): whoever starts serving and leaves no idle worker behind makes one first. One
-// at a time manages. A refused creation is retried by a timer; until then nobody tries (WQ-103).
+// at a time manages. A refused creation is retried by a timer; until then nobody tries (WQ-103). While there is nobody
+// to wake, rescuers are called (WQ-110).
 
 #include "base/patience.h"
+#include "sched/rescuer.h"
 #include "sched/stuck.h"
 #include "sched/worker_pool.h"
 
@@ -23,8 +25,7 @@ void worker_pool::ensure_spare() noexcept {
 
 bool worker_pool::begin_creation() noexcept {
   const base::lock_guard lock{idle_mu_};
-  if (!idle_.empty() || managing_ || cooling_down_ || stopping_ || alive_ >= services_.options.max_workers)
-    return false;
+  if (!idle_.empty() || managing_ || cooling_down_ || stopping_ || alive_ >= most_workers()) return false;
   managing_ = true;
   ++alive_;
   return true;
@@ -50,7 +51,7 @@ int worker_pool::start() {
 // else takes it. He must not wait for a leaver: destructors of that thread's own variables may wait for work,
 // which may need the very worker that is to be made.
 worker* worker_pool::free_slot() noexcept {
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
+  for (std::size_t i = 0; i < first_seat(); ++i) {
     worker* w = workers_[i].load(base::order::relaxed);
     if (w == nullptr) {
       w = new (std::nothrow) worker{*this, static_cast<std::uint16_t>(i), services_.blocks};
@@ -86,7 +87,7 @@ int worker_pool::create() noexcept {
   {
     const base::lock_guard lock{idle_mu_};
     managing_ = false;
-    refusal_reported_ = false;
+    refused_last_ = false;
     if (alive_ > alive_max_.load(base::order::relaxed)) alive_max_.store(alive_, base::order::relaxed);
     stopping = stopping_;
     claimed = !stopping && owed_ > 0;
@@ -117,11 +118,12 @@ void worker_pool::creation_refused(int error) noexcept {
     // the lock, as in wake_one().
     if (owed_ != 0 && !WRING_PLANT(owed_slot_forgotten)) word_.leave_searching(owed_);
     owed_ = 0;
-    report = !refusal_reported_;
-    refusal_reported_ = true;
+    report = !refused_last_;
+    refused_last_ = true;
   }
   refused_.fetch_add(1, base::order::relaxed);
   services_.time.arm(retry_timer_, base::clock::now() + services_.options.creation_retry);
+  if (more() && !watched()) watch();  // for those who relied on the slots: see wake_one()
   if (report) {
     services_.report.warn("a worker thread could not be created (" + std::string{std::strerror(-error)} + "); " +
                           std::to_string(alive) + " exist, the next try is in " +
@@ -147,6 +149,71 @@ void worker_pool::report_limit(base::timer& t) {
                              std::to_string(pool.services_.options.max_workers) +
                              " workers (runtime_options::max_workers); work waits until one is free" +
                              (crowd.empty() ? "" : ". They are: " + crowd));
+}
+
+// ---- rescuers are called ----------------------------------------------------------------------------------
+
+worker* worker_pool::take_seat() noexcept {
+  const base::lock_guard lock{idle_mu_};
+  for (std::size_t i = first_seat(); i < workers_.size(); ++i) {
+    worker* w = workers_[i].load(base::order::relaxed);
+    const bool made = w == nullptr;
+    if (made) {
+      w = new (std::nothrow) worker{*this, static_cast<std::uint16_t>(i), services_.blocks};
+      if (w == nullptr) return nullptr;
+      w->out_of_count.store(worker::rescuing, base::order::relaxed);
+    } else if (!w->leaving.load(base::order::relaxed)) {
+      continue;
+    }
+    w->leaving.store(false, base::order::relaxed);
+    if (made) workers_[i].store(w, base::order::release);  // pairs with at()
+    seats_taken_.fetch_add(1, base::order::seq_cst);
+    return w;
+  }
+  return nullptr;
+}
+
+void worker_pool::give_back(worker& seat) noexcept {
+  const base::lock_guard lock{idle_mu_};
+  seat.leaving.store(true, base::order::relaxed);
+  seats_taken_.fetch_sub(1, base::order::seq_cst);
+}
+
+bool worker_pool::exhausted() const noexcept {
+  const base::lock_guard lock{idle_mu_};
+  return idle_.empty() && (refused_last_ || (!managing_ && alive_ >= most_workers()));
+}
+
+std::uint64_t worker_pool::started() const noexcept {
+  std::uint64_t sum = 0;
+  for_each_worker([&sum](const worker& w) {
+    if (!w.is_rescuer()) sum += w.turns.load(base::order::relaxed);
+    return false;
+  });
+  return sum;
+}
+
+// WQ-110: at once if surely nobody runs. Those that are counted may wait unseen: then if they have started nothing
+// since the last time.
+void worker_pool::call_rescuers(base::instant now) noexcept {
+  if (seats_taken_.load(base::order::relaxed) == 0 || !more() || !exhausted()) {
+    mayday_due_ = base::never;
+    return;
+  }
+  if (mayday_due_ == base::never) {
+    mayday_due_ = now + services_.options.mayday_initial;
+    started_at_mayday_.store(~std::uint64_t{0}, base::order::relaxed);
+  }
+  if (now < mayday_due_) return;
+  mayday_due_ = now + services_.options.mayday_interval;
+  const std::uint64_t all = started();
+  const bool stands = started_at_mayday_.exchange(all, base::order::relaxed) == all;
+  if (!stands && word_.load().awake != 0) return;
+  const base::lock_guard lock{sources_mu_};  // what is on the list cannot end meanwhile
+  drain_inbox_locked();
+  for (source* s = sources_.front(); s != nullptr; s = base::list<source>::next(*s)) {
+    if (s->rescue != nullptr) s->rescue->by.call(*s->rescue);
+  }
 }
 
 // ---- surplus workers leave --------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     recount_due_ = now + std::chrono::nanoseconds{r.cost_ns * share_of_recount};
   }
   keep_floor(now);
+  call_rescuers(now);
   if (seen.moving || !more()) {
     watchdog_.progress(now);
   } else if (const auto stalled = watchdog_.no_progress(now)) {
@@ -80,34 +81,33 @@ base::instant worker_pool::look(base::instant now) noexcept {
   const bool nobody = more() && !pressed() && !seen.moving;
   const std::uint64_t longest = nobody ? interval_of_nobody_ns : interval_max_ns;
   look_interval_ns_ = seen.relieved || r.soon ? interval_min_ns : std::min(look_interval_ns_ * 2, longest);
-  return look_due_ = now + std::chrono::nanoseconds{look_interval_ns_};
+  return look_due_ = std::min(now + std::chrono::nanoseconds{look_interval_ns_}, mayday_due_);
 }
 
 worker_pool::sight worker_pool::look_at_workers(base::instant now) noexcept {
   sight seen{};
-  for (unsigned i = 0;; ++i) {
-    worker* const w = at(i);
-    if (w == nullptr) break;
-    const std::uint64_t turn = w->turns.load(base::order::relaxed);
-    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
-    const source* const before = std::exchange<const source*>(w->seen_serving, s);
-    if (const std::uint64_t turns = turn - w->seen_turn; turns != 0) {
-      const std::int64_t time = (now - w->seen_since).count();
-      w->seen_turn = turn;
-      w->seen_since = now;
+  for_each_worker([&](worker& w) {
+    const std::uint64_t turn = w.turns.load(base::order::relaxed);
+    source* const s = w.serving.load(base::order::acquire);  // pairs with the source's store
+    const source* const before = std::exchange<const source*>(w.seen_serving, s);
+    if (const std::uint64_t turns = turn - w.seen_turn; turns != 0) {
+      const std::int64_t time = (now - w.seen_since).count();
+      w.seen_turn = turn;
+      w.seen_since = now;
       seen.moving = true;
       // A leader whose items have become long, though none of them lasts from one look to the next.
-      if (s == nullptr || s != before || static_cast<std::uint64_t>(time) < turns * interval_min_ns) continue;
+      if (s == nullptr || s != before || static_cast<std::uint64_t>(time) < turns * interval_min_ns) return false;
     }
     // Who has left the count to wait leads nobody: leave_count() has seen to that.
-    if (s == nullptr || (w->out_of_count.load(base::order::relaxed) & worker::waits) != 0) continue;
-    if (s->relieve(*w, turn)) {
+    if (s == nullptr || (w.out_of_count.load(base::order::relaxed) & worker::waits) != 0) return false;
+    if (s->relieve(w, turn)) {
       base::sometimes("stuck leader relieved");
       seen.relieved = true;
-    } else if (w->turns.load(base::order::relaxed) != turn) {  // what relieve() has seen may be newer
+    } else if (w.turns.load(base::order::relaxed) != turn) {  // what relieve() has seen may be newer
       seen.moving = true;
     }
-  }
+    return false;
+  });
   return seen;
 }
 
@@ -122,14 +122,13 @@ void worker_pool::keep_floor(base::instant now) noexcept {
   }
   worker* longest = nullptr;
   base::instant before = base::never;
-  for (unsigned i = 0;; ++i) {
-    worker* const w = at(i);
-    if (w == nullptr) break;
-    source* const s = w->serving.load(base::order::acquire);  // pairs with the source's store
-    if (s == nullptr || w->out_of_count.load(base::order::relaxed) != 0 || w->seen_since >= before) continue;
-    longest = w;
-    before = w->seen_since;
-  }
+  for_each_worker([&](worker& w) {
+    const source* const s = w.serving.load(base::order::acquire);  // pairs with the source's store
+    if (s == nullptr || w.out_of_count.load(base::order::relaxed) != 0 || w.seen_since >= before) return false;
+    longest = &w;
+    before = w.seen_since;
+    return false;
+  });
   if (longest == nullptr) return;
   const std::uint64_t item = longest->seen_turn;
   source* const s = longest->serving.load(base::order::acquire);  // pairs with the source's store
@@ -156,6 +155,12 @@ void worker_pool::report_stall(std::chrono::nanoseconds stalled) noexcept {
   } else {
     services_.report.warn(text);
   }
+}
+
+void worker_pool::report_blocked_bh(const worker& w) const {
+  services_.report.misuse("a callback of the bh queue '" + w.serving.load(base::order::relaxed)->name() +
+                          "' blocks, and with it all bh items of CPU " + std::to_string(config_.cpu) +
+                          "; give it a queue without workqueue_options::bh");
 }
 
 }  // namespace wring::sched

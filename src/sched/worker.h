@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// worker: one thread of one pool for life.
+// worker: one thread of one pool for life, or the seat that a rescuer has there (rescuer.h).
 //
 // A worker is parked (on the pool's idle list), searching (awake, looking for a source) or running (serving
 // one). A running worker that blocks, is stuck, or runs an item that is said to use much CPU time, is out of the
@@ -41,6 +41,7 @@ class alignas(base::cache_line) worker {
     stuck = 2,          // nothing has started for the length of the floor
     cpu_intensive = 4,  // its queue is (WQ-26), or it has used much CPU time in this item (WQ-79)
     seen_waiting = 8,   // the kernel says so (recount.cc)
+    rescuing = 16,      // it is a rescuer's, and never in the count
   };
   static constexpr std::uint8_t waits = blocked | stuck | seen_waiting;
 
@@ -63,6 +64,8 @@ class alignas(base::cache_line) worker {
   unsigned blocking_depth = 0;
   bool described = false;
   base::local_cache blocks;
+
+  [[nodiscard]] bool is_rescuer() const noexcept { return (out_of_count.load(base::order::relaxed) & rescuing) != 0; }
 
   void describe(const char* text) noexcept {
     const base::lock_guard lock{description_mu};

@@ -26,7 +26,7 @@ worker_pool::worker_pool(const pool_services& services, config c)
     : services_{services},
       config_{std::move(c)},
       target_{config_.target},
-      workers_(services.options.max_workers + places_for_leavers),
+      workers_(most_workers() + places_for_leavers + seats_most),
       watchdog_{services.options.watchdog_threshold} {
   for (base::timer* t : {&retry_timer_, &retire_timer_, &limit_timer_})
     t->cookie = reinterpret_cast<std::uintptr_t>(this);
@@ -49,7 +49,7 @@ void worker_pool::renew_in_child() {
 
 std::string worker_pool::name() const {
   if (config_.cpu < 0) return "u" + std::to_string(config_.index);
-  return std::to_string(config_.cpu) + (config_.high_priority ? "H" : "");
+  return std::to_string(config_.cpu) + (config_.run_to_completion ? "B" : "") + (config_.high_priority ? "H" : "");
 }
 
 void worker_pool::set_target(unsigned target) noexcept {
@@ -86,11 +86,11 @@ void worker_pool::wake_one() noexcept {
     w = idle_.pop_front();
     if (w != nullptr) {
       idle_hint_.store(--idle_count_, base::order::relaxed);
-    } else if (cooling_down_ || stopping_ || (!managing_ && alive_ >= services_.options.max_workers)) {
+    } else if (cooling_down_ || stopping_ || (!managing_ && alive_ >= most_workers())) {
       // Whoever frees a worker, or the retry, looks again. Given back under the lock: a worker that parks
       // from here on must not find our slot and rely on it.
       word_.leave_searching();
-      at_limit = !cooling_down_ && !stopping_;
+      at_limit = !cooling_down_ && !stopping_ && !config_.run_to_completion;  // these have all they should have
       nobody = !stopping_;
     } else {
       ++owed_;  // a worker is being made, or is on its way and will make one or take the slot (K1)
@@ -101,7 +101,7 @@ void worker_pool::wake_one() noexcept {
     wakeups_.fetch_add(1, base::order::relaxed);
     w->parker.unpark();
   } else if (nobody && !watched()) {
-    watch();  // for the watchdog
+    watch();  // for rescuers and the watchdog
   }
   if (at_limit) {
     limit_reached_.fetch_add(1, base::order::relaxed);
@@ -139,7 +139,7 @@ void worker_pool::left_count() noexcept {
 // the word must not go below what it counts.
 void worker_pool::join_count(worker& w, std::uint8_t reasons) noexcept {
   const std::uint8_t before = w.out_of_count.load(base::order::relaxed);
-  const auto after = static_cast<std::uint8_t>(before & ~reasons);
+  const auto after = static_cast<std::uint8_t>(before & (~reasons | worker::rescuing));
   if (before == after) return;
   if (after == 0) word_.resume();
   if ((before & worker::waits) != 0 && (after & worker::waits) == 0) blocked_.fetch_sub(1, base::order::relaxed);
@@ -204,11 +204,11 @@ void worker_pool::main(void* p) {
 void worker_pool::settle(worker& w) noexcept {
   place own = services_.home;
   if (!config_.cpus.empty()) own.cpus = config_.cpus;
-  if (config_.high_priority) own.nice = high_nice;
+  if (config_.high_priority || w.is_rescuer()) own.nice = high_nice;
   if (const int error = own.take_cpus(); error != 0 && !config_.cpus.empty()) {
     if (!disassociated_.exchange(true, base::order::relaxed)) {
       services_.report.warn_once(reporter::topic::affinity,
-                                 "worker " + name() + ":" + std::to_string(w.index) + " could not be bound to CPU " +
+                                 "a worker of pool " + name() + " could not be bound to CPU " +
                                      std::to_string(config_.cpus.front()) +
                                      (config_.cpus.size() > 1 ? " and its neighbours" : "") + " (" +
                                      std::strerror(-error) + "); the pool's workers run on any CPU instead. Said once");

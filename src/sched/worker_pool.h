@@ -50,12 +50,13 @@ struct pool_services {
 class worker_pool {
  public:
   struct config {
-    unsigned index;                // in the runtime
-    unsigned target;               // awake workers aimed at
-    unsigned slack = 1;            // so many more may stay awake, see serve()
-    int cpu = -1;                  // of the pool of one CPU: its number, part of the thread names
-    std::vector<unsigned> cpus{};  // workers run on these only; empty: anywhere
-    bool high_priority = false;    // workers ask for nice -20 (WQ-25)
+    unsigned index;                  // in the runtime
+    unsigned target;                 // awake workers aimed at
+    unsigned slack = 1;              // so many more may stay awake, see serve()
+    int cpu = -1;                    // of the pool of one CPU: its number, part of the thread names
+    std::vector<unsigned> cpus{};    // workers run on these only; empty: anywhere
+    bool high_priority = false;      // workers ask for nice -20 (WQ-25)
+    bool run_to_completion = false;  // one worker, which must not block (WQ-31)
   };
   // What high priority asks for.
   static constexpr int high_nice = -20;
@@ -105,10 +106,41 @@ class worker_pool {
   [[nodiscard]] worker* at(unsigned index) const noexcept {
     return index < workers_.size() ? workers_[index].load(base::order::acquire) : nullptr;  // pairs with create()
   }
+  // Calls f(worker) for all of them, seats of rescuers last, until it answers true.
+  template <class F>
+  void for_each_worker(const F& f) const {
+    for (const unsigned first : {0U, first_seat()}) {
+      const unsigned end = first == 0 ? first_seat() : static_cast<unsigned>(workers_.size());
+      for (unsigned i = first; i < end; ++i) {
+        worker* const w = at(i);
+        if (w == nullptr) break;
+        if (f(*w)) return;
+      }
+    }
+  }
+
+  // Rescuers (rescuer.h). A seat is a worker that is none of the pool's own threads, never counts and leads nothing.
+  // Null: `seats_most` queues have one, or memory is short.
+  static constexpr unsigned seats_most = 256;
+  [[nodiscard]] worker* take_seat() noexcept;
+  void give_back(worker& seat) noexcept;
+  // The calling thread goes where the pool's workers are.
+  void settle(worker& w) noexcept;
+  // Nobody is idle, and no thread is to be had.
+  [[nodiscard]] bool exhausted() const noexcept;
+  // The pool's own workers have started something since rescuers were called.
+  [[nodiscard]] bool moves_again() const noexcept { return started() != started_at_mayday_.load(base::order::relaxed); }
 
   [[nodiscard]] unsigned index() const noexcept { return config_.index; }
+  // So many threads may exist.
+  [[nodiscard]] unsigned most_workers() const noexcept {
+    return config_.run_to_completion ? 1 : services_.options.max_workers;
+  }
+  [[nodiscard]] bool runs_to_completion() const noexcept { return config_.run_to_completion; }
   [[nodiscard]] const base::block_cache& home() const noexcept { return services_.blocks; }
   [[nodiscard]] unsigned target() const noexcept { return target_.load(base::order::relaxed); }
+  // A callback that must not block is about to (WQ-31).
+  void report_blocked_bh(const worker& w) const;
   // More wakes workers at once, fewer lets the surplus park as their items end.
   void set_target(unsigned target) noexcept;
   // More than may stay awake once their items end.
@@ -134,7 +166,6 @@ class worker_pool {
   void drain_inbox_locked() noexcept WRING_REQUIRES(sources_mu_);
   source* take() noexcept;
   static void main(void* w);
-  void settle(worker& w) noexcept;
   void run(worker& w) noexcept;
   source* serve(worker& w, source& s) noexcept;
   source* search(worker& w) noexcept;
@@ -154,6 +185,8 @@ class worker_pool {
   static void report_limit(base::timer& t);
   static void retry_due(base::timer& t);
   static void retire_due(base::timer& t);
+  void call_rescuers(base::instant now) noexcept;
+  [[nodiscard]] std::uint64_t started() const noexcept;
   [[nodiscard]] bool too_many_idle_locked() const noexcept WRING_REQUIRES(idle_mu_);
 
   // watch.cc
@@ -193,6 +226,7 @@ class worker_pool {
   void forget_expected() noexcept;
 
   static worker_pool& of(base::timer& t) noexcept { return *reinterpret_cast<worker_pool*>(t.cookie); }
+  [[nodiscard]] unsigned first_seat() const noexcept { return static_cast<unsigned>(workers_.size()) - seats_most; }
 
   // Constant after construction.
   const pool_services services_;
@@ -216,25 +250,29 @@ class worker_pool {
   bool cooling_down_ WRING_GUARDED_BY(idle_mu_) = false;  // creation was refused, retry_timer_ is armed
   bool retirement_armed_ WRING_GUARDED_BY(idle_mu_) = false;
   bool stopping_ WRING_GUARDED_BY(idle_mu_) = false;
-  bool refusal_reported_ WRING_GUARDED_BY(idle_mu_) = false;
-  base::atomic<std::uint32_t> idle_hint_{0};  // idle_count_, to be read without the lock
+  bool refused_last_ WRING_GUARDED_BY(idle_mu_) = false;  // the last creation; said once
+  base::atomic<std::uint32_t> idle_hint_{0};              // idle_count_, to be read without the lock
 
   base::timer retry_timer_;
   base::timer retire_timer_;
   base::timer limit_timer_;
 
-  std::vector<base::atomic<worker*>> workers_;  // by index; written under idle_mu_
+  std::vector<base::atomic<worker*>> workers_;  // by index, seats of rescuers last; written by the manager, seats under
+                                                // idle_mu_
 
   alignas(base::cache_line) base::atomic<std::uint32_t> watched_{0};
   base::atomic<bool> first_wanted_{false};    // somebody published and there is no worker at all
   base::atomic<bool> limit_reported_{false};  // or limit_timer_ is armed
+  base::atomic<unsigned> seats_taken_{0};
+  base::atomic<std::uint64_t> started_at_mayday_{0};  // started(), when rescuers were last to be called
   // The timekeeper only.
   base::instant look_due_{};
   base::instant recount_due_{};        // not before
   std::uint64_t recount_cost_ns_ = 0;  // of the last one
   std::uint64_t look_interval_ns_ = 0;
   base::instant progress_since_{};
-  double waiting_estimate_ = 0;  // of workers that wait
+  base::instant mayday_due_ = base::never;  // rescuers are called then, if nobody can be woken all the time
+  double waiting_estimate_ = 0;             // of workers that wait
   watchdog watchdog_;
 
   base::atomic<std::uint32_t> expected_waiting_{0};  // waiting_estimate_, rounded; so many more may stay awake

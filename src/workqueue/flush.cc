@@ -148,6 +148,12 @@ bool flush(pool_workqueue& q) noexcept {
     q.misuse("flush() of a queue from a callback of the same queue would wait for itself");
     return false;
   }
+  if (q.is_system()) {
+    q.home().report().warn_once(sched::reporter::topic::system_flush,
+                                "flush() of the system queue '" + q.name() +
+                                    "' waits for everybody's items; flush your own, or use a queue of your own. Said "
+                                    "once");
+  }
   flush_members(q);
   return true;
 }

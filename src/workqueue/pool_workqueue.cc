@@ -326,7 +326,7 @@ void pool_workqueue::serve(sched::worker& w) {
       if (it == nullptr) {
         stop_serving(x, ended);
         offer = settle();
-      } else if (leads()) {
+      } else if (leads(w)) {
         leader_.store(&w, base::order::relaxed);
         leading = true;
         // What came before may get stuck behind the first item; who comes later watches (submit()).
@@ -534,6 +534,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   frozen_ = lowered_ = false;
   freezable_ = options.freezable;
   ordered_ = options.ordered;
+  system_ = false;
   draining_ = 0;
   destroying_ = false;
   forks_ = base::fork_generation();
@@ -619,6 +620,7 @@ void pool_workqueue::renew_in_child() noexcept {
   mu_.renew_in_child();
   next = prev = nullptr;
   listed = false;
+  rescue = nullptr;
   leader_.store(nullptr, base::order::relaxed);
   std::construct_at(&run_);
   std::construct_at(&group_waits_);
@@ -657,7 +659,9 @@ workqueue_stats pool_workqueue::stats() {
           .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
           .items_started = started_.load(base::order::relaxed),
           .exceptions = exceptions_.load(base::order::relaxed),
-          .rejected = rejected_.load(base::order::relaxed)};
+          .rejected = rejected_.load(base::order::relaxed),
+          .maydays = rescue != nullptr ? rescue->maydays.load(base::order::relaxed) : 0,
+          .rescued = rescue != nullptr ? rescue->rescued.load(base::order::relaxed) : 0};
 }
 
 std::size_t pool_workqueue::waiting() noexcept {

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/mutex.h"
 #include "sched/core.h"
+#include "sched/rescuer.h"
 #include "sched/source.h"
 #include "workqueue/execution.h"
 #include "workqueue/group_wait.h"
@@ -29,6 +30,7 @@
 #include <wring/workqueue.h>
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -72,6 +74,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void set_frozen(bool frozen) noexcept;
   [[nodiscard]] bool freezable() const noexcept { return freezable_; }
   [[nodiscard]] bool ordered() const noexcept { return ordered_; }
+  // One of those that always exist (WQ-36); of the first pool_workqueue, before anybody else knows it.
+  void mark_as_system() noexcept { system_ = true; }
+  [[nodiscard]] bool is_system() const noexcept { return system_; }
   [[nodiscard]] bool is_active() noexcept;  // some item is in progress
   // Refuses outside items for good.
   void refuse() noexcept;
@@ -194,8 +199,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void call_back(const task_group* group) noexcept;  // null: all
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
   void forget_short_items() noexcept;
-  [[nodiscard]] bool leads() const noexcept {
-    return !cpu_intensive_ && (one_at_a_time() || short_items_.load(base::order::relaxed));
+  [[nodiscard]] bool leads(const sched::worker& w) const noexcept {
+    return !cpu_intensive_ && !w.is_rescuer() && (one_at_a_time() || short_items_.load(base::order::relaxed));
   }
   [[nodiscard]] bool one_at_a_time() const noexcept { return max_active_.load(base::order::relaxed) == 1; }
   [[nodiscard]] bool change_limit(visit& hold) noexcept;
@@ -219,12 +224,13 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::atomic<std::uint64_t> word_{closed};
   sched::worker_pool* pool_ = nullptr;     // constant during a life
   core* core_ = nullptr;                   // constant for ever
-  slots* slots_ = nullptr;                 // constant during a life, as the next five, but the hint
+  slots* slots_ = nullptr;                 // constant during a life, as the next six, but the hint
   base::atomic<bool> short_items_{false};  // a hint: items are so short that one leader is fastest
   bool unmanaged_ = false;
   bool cpu_intensive_ = false;
   bool freezable_ = false;
   bool ordered_ = false;
+  bool system_ = false;
   wring::on_exception on_exception_{};
   error_handler on_error_ = nullptr;
   void* error_context_ = nullptr;
@@ -263,6 +269,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
  public:
   pool_workqueue* next_open = nullptr;  // in the registry's list; guarded by its lock
   pool_workqueue* prev_open = nullptr;
+  std::shared_ptr<sched::rescuer> rescuer;  // of the queue, kept by the first of it; likewise
 };
 
 // Calls it for each pool_workqueue of the queue that `q` belongs to.

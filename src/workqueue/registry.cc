@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -34,6 +35,11 @@ void check(const workqueue_options& o) {
   if (o.per_cpu && o.per_node) refuse_options("wring: a queue is per_cpu or per_node, not both");
   if (o.ordered && (o.per_cpu || o.per_node))
     refuse_options("wring: an ordered queue has one order for all CPUs; it cannot be per_cpu or per_node");
+  if (o.bh && (o.max_active != 0 || o.ordered || o.unmanaged || o.per_node || o.freezable || o.cpu_intensive ||
+               o.power_efficient || o.rescuer))
+    refuse_options("wring: only high_priority and per_cpu may come with bh, and max_active must be 0");
+  if (o.power_efficient && (o.ordered || o.unmanaged || o.per_node))
+    refuse_options("wring: a power_efficient queue is per_cpu or unbound; it cannot be ordered, unmanaged or per_node");
   if (o.unmanaged && (o.per_cpu || o.per_node))
     refuse_options("wring: an unmanaged queue is not divided; it cannot be per_cpu or per_node");
 }
@@ -47,6 +53,23 @@ void start(sched::worker_pool& pool) {
   }
 }
 
+// Null: it was not asked for. WQ-28.
+template <class PoolAt>
+std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::size_t stack_bytes,
+                                             std::span<pool_workqueue* const> members, const PoolAt& pool_at) {
+  if (!o.rescuer) return nullptr;
+  auto r = std::make_shared<sched::rescuer>(o.name.substr(0, name_most), stack_bytes);
+  int e = 0;
+  for (std::size_t i = 0; i < members.size() && e == 0; ++i) e = r->add(*members[i], pool_at(i));
+  const bool full = e != 0;
+  if (e == 0) e = r->start();
+  if (e == 0) return r;
+  r->dismiss();
+  throw std::system_error{std::error_code{-e, std::generic_category()},
+                          full ? "wring: no more queues with a rescuer are possible there; 256 have one"
+                               : "wring: the queue's rescuer could not be created"};
+}
+
 }  // namespace
 
 pool_workqueue& registry::open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u) {
@@ -55,30 +78,37 @@ pool_workqueue& registry::open_divided(const workqueue_options& options, unsigne
   const auto cpus = machine.cpus().size();
   const std::size_t count = options.per_cpu ? cpus : machine.nodes().size();
   const auto pool_at = [&](std::size_t i) -> sched::worker_pool& {
+    if (options.bh) return pools.bh_of_cpu(i, u);
     return options.per_cpu ? pools.of_cpu(i, u) : pools.of_node(i, u);
   };
   for (std::size_t i = 0; i < count; ++i) start(pool_at(i));
   std::vector<pool_workqueue*> members;
-  slots* s = nullptr;
+  std::unique_ptr<slots> s;
+  std::shared_ptr<sched::rescuer> its_rescuer;
   try {
     members.reserve(count);
     for (std::size_t i = 0; i < count; ++i) members.push_back(&memory_.acquire());
-    s = new slots{options.per_cpu ? slots::kind::per_cpu : slots::kind::per_node, machine, members,
-                  core_.options().force_round_robin};
+    s = std::make_unique<slots>(options.per_cpu ? slots::kind::per_cpu : slots::kind::per_node, machine, members,
+                                core_.options().force_round_robin);
+    its_rescuer = made_rescuer(options, core_.options().stack_bytes, members, pool_at);
   } catch (...) {
     for (pool_workqueue* const q : members) memory_.release(*q);
     throw;
   }
   s->asked.max_active = max_active;
-  for (std::size_t i = 0; i < count; ++i) members[i]->open(core_, options, pool_at(i), s->share(i, s->asked), s);
-  return add(*members.front());
+  for (std::size_t i = 0; i < count; ++i) {
+    members[i]->open(core_, options, pool_at(i), s->share(i, s->asked), s.get());
+  }
+  s.release();  // now the members'
+  return add(*members.front(), std::move(its_rescuer));
 }
 
 // Now it is seen by all. A shutdown that has begun since open() looked would not know of it.
-pool_workqueue& registry::add(pool_workqueue& q) {
+pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer) {
   {
     const base::lock_guard lock{mu_};
     if (!core_.shutting_down()) {  // pairs with core::shutdown(), which comes to refuse() after it has said so
+      q.rescuer = std::move(its_rescuer);
       for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS {
         open_.push_back(member);
         if (core_.frozen() && member.freezable()) member.set_frozen(true);  // pairs with follow_freeze()
@@ -87,27 +117,40 @@ pool_workqueue& registry::add(pool_workqueue& q) {
     }
   }
   for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+  if (its_rescuer) its_rescuer->dismiss();
   release(q);
   refuse_after_shutdown();
 }
 
-pool_workqueue& registry::open(const workqueue_options& options) {
-  check(options);
+pool_workqueue& registry::open(const workqueue_options& asked) {
+  check(asked);
+  workqueue_options options = asked;
+  if (asked.bh) options.per_cpu = true;
+  if (asked.power_efficient) options.per_cpu = !core_.power_efficient();
   if (core_.shutting_down()) refuse_after_shutdown();
   const std::string name{options.name.substr(0, name_most)};
   if (options.name.size() > name_most) {
     core_.report().warn("queue name '" + std::string{options.name} + "' is cut to 31 characters");
   }
-  const unsigned asked = options.max_active == 0 ? pool_workqueue::max_active_default : options.max_active;
-  const unsigned max_active = options.ordered ? 1 : clamped(asked, name);
+  const unsigned most = options.max_active == 0 ? pool_workqueue::max_active_default : options.max_active;
+  const unsigned max_active = options.ordered ? 1 : clamped(most, name);
   const sched::urgency u = options.high_priority ? sched::urgency::high : sched::urgency::normal;
   if (options.per_cpu || options.per_node) return open_divided(options, max_active, u);
 
   sched::worker_pool& pool = options.unmanaged ? core_.pools().unmanaged(u) : core_.pools().managed(u);
   start(pool);
   pool_workqueue& q = memory_.acquire();
+  std::shared_ptr<sched::rescuer> its_rescuer;
+  try {
+    pool_workqueue* const only = &q;
+    its_rescuer = made_rescuer(options, core_.options().stack_bytes, {&only, 1},
+                               [&pool](std::size_t) -> sched::worker_pool& { return pool; });
+  } catch (...) {
+    memory_.release(q);
+    throw;
+  }
   q.open(core_, options, pool, max_active, nullptr);
-  return add(q);
+  return add(q, std::move(its_rescuer));
 }
 
 // WQ-22, WQ-127.
@@ -121,8 +164,9 @@ unsigned registry::clamped(unsigned max_active, const std::string& name) {
 }
 
 bool registry::set_max_active(pool_workqueue& q, unsigned max_active) {
-  if (q.ordered()) {
-    core_.report().warn("queue '" + q.name() + "' is ordered, its max_active stays 1");
+  if (q.ordered() || q.pool().runs_to_completion()) {
+    core_.report().warn("queue '" + q.name() + "' is " +
+                        (q.ordered() ? "ordered, its max_active stays 1" : "bh, it has no max_active"));
     return false;
   }
   const unsigned most = clamped(max_active, q.name());
@@ -176,11 +220,22 @@ void registry::close(pool_workqueue& q) noexcept {
   for_each_member(q, [](pool_workqueue& member) {
     for (base::patience p; !member.at_rest(); p.pause()) continue;
   });
+  std::shared_ptr<sched::rescuer> its_rescuer;
   {
     const base::lock_guard lock{mu_};
     for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.remove(member); });
+    its_rescuer = std::move(q.rescuer);
   }
+  if (its_rescuer) its_rescuer->dismiss();
   release(q);
+}
+
+void registry::end_threads() noexcept {
+  std::vector<std::shared_ptr<sched::rescuer>> all;
+  for_each_open([&all](pool_workqueue& q) {
+    if (q.rescuer) all.push_back(q.rescuer);
+  });
+  for (const auto& r : all) r->stop();
 }
 
 void registry::release(pool_workqueue& q) noexcept {
@@ -196,16 +251,19 @@ void registry::release(pool_workqueue& q) noexcept {
   }
 }
 
-workqueue& registry::system_queue() {
+workqueue& registry::system_queue(system_kind which) {
+  std::unique_ptr<workqueue>& there = system_[static_cast<std::size_t>(which)];
   {
     const base::lock_guard lock{system_mu_};
-    if (system_) return *system_;
+    if (there) return *there;
   }
   // May start threads, so not under the lock; a second one made meanwhile is destroyed after it.
-  auto made = std::make_unique<workqueue>(core_.owner(), workqueue_options{.name = "events", .per_cpu = true});
+  pool_workqueue& q = open(options_of(which));
+  q.mark_as_system();
+  std::unique_ptr<workqueue> made{new workqueue{q}};
   const base::lock_guard lock{system_mu_};
-  if (!system_) system_.swap(made);
-  return *system_;
+  if (!there) there.swap(made);
+  return *there;
 }
 
 template <class F>
@@ -225,7 +283,7 @@ void registry::describe(base::writer& w) const {
 
 bool registry::ready_to_end(sched::reporter& report) {
   {
-    std::unique_ptr<workqueue> last;  // ends after the lock
+    decltype(system_) last;  // ends after the lock
     const base::lock_guard lock{system_mu_};
     last.swap(system_);
   }
@@ -283,9 +341,13 @@ void registry::unlock_after_fork() noexcept {
 
 bool registry::caller_is_inside() const noexcept { return inside(core_); }
 
-// All there are, not only the open ones: who came by an outdated pointer may have held any.
-void registry::renew_in_child() noexcept {
+// All there are, not only the open ones: who came by an outdated pointer may have held any. mu_ is held since before
+// the fork, as open_ and the rescuers need.
+void registry::renew_in_child() noexcept WRING_NO_ANALYSIS {
   memory_.for_each([](pool_workqueue& q) { q.renew_in_child(); });
+  for (pool_workqueue* q = open_.front(); q != nullptr; q = base::list<pool_workqueue, links>::next(*q)) {
+    if (q->rescuer) q->rescuer->renew_in_child();
+  }
   helpers_.for_each([](group_helper& h) { h.renew_in_child(); });
   frame::forget_all();
 }

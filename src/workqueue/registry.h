@@ -9,9 +9,11 @@
 #include "sched/core.h"
 #include "workqueue/group_helper.h"
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/system.h"
 
 #include <wring/workqueue.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,13 +27,13 @@ class registry final : public component {
   // The first pool_workqueue of a new queue. Throws std::system_error: options not valid, no first worker, or the
   // runtime was shut down (ECANCELED).
   pool_workqueue& open(const workqueue_options& options);
-  // Waits until all is done. `q`: any pool_workqueue of the queue.
+  // Waits until all is done. `q`: the first pool_workqueue of the queue.
   void close(pool_workqueue& q) noexcept;
   // Live limits (WQ-127, WQ-24); false: this queue has no such limit, which was warned about.
   bool set_max_active(pool_workqueue& q, unsigned max_active);
   bool set_min_active(pool_workqueue& q, unsigned min_active);
-  // The per-CPU queue that always exists (WQ-47), made at the first call.
-  workqueue& system_queue();
+  // Made at the first call.
+  workqueue& system_queue(system_kind which);
 
   [[nodiscard]] base::stable_pool<group_helper>& helpers() noexcept { return helpers_; }
 
@@ -47,6 +49,7 @@ class registry final : public component {
   void lock_for_fork() noexcept override;
   void unlock_after_fork() noexcept override;
   void renew_in_child() noexcept override;
+  void end_threads() noexcept override;
 
  private:
   struct links {
@@ -55,7 +58,7 @@ class registry final : public component {
   };
 
   pool_workqueue& open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u);
-  pool_workqueue& add(pool_workqueue& q);
+  pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
   void apply(slots& s) noexcept WRING_REQUIRES(mu_);
   void release(pool_workqueue& q) noexcept;
@@ -68,7 +71,7 @@ class registry final : public component {
   mutable base::mutex mu_{base::rank::registry};
   base::list<pool_workqueue, links> open_ WRING_GUARDED_BY(mu_);
   base::mutex system_mu_{base::rank::runtime};
-  std::unique_ptr<workqueue> system_ WRING_GUARDED_BY(system_mu_);
+  std::array<std::unique_ptr<workqueue>, system_kinds> system_;  // guarded by system_mu_
 };
 
 }  // namespace wring::detail

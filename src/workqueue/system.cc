@@ -1,10 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include <wring/system.h>
+#include "workqueue/system.h"
 
 #include "workqueue/registry.h"
 
 namespace wring {
+
+namespace detail {
+
+workqueue_options options_of(system_kind which) noexcept {
+  switch (which) {
+    case system_kind::percpu: return {.name = "events", .per_cpu = true};
+    case system_kind::highpri: return {.name = "events_highpri", .per_cpu = true, .high_priority = true};
+    case system_kind::percpu_long: return {.name = "events_long", .per_cpu = true};
+    case system_kind::dfl: return {.name = "events_unbound", .max_active = pool_workqueue::max_active_most};
+    case system_kind::dfl_long: return {.name = "events_dfl_long", .max_active = pool_workqueue::max_active_most};
+    case system_kind::freezable: return {.name = "events_freezable", .per_cpu = true, .freezable = true};
+    case system_kind::power_efficient: return {.name = "events_power_efficient", .power_efficient = true};
+    case system_kind::freezable_power_efficient:
+      return {.name = "events_freezable_pwr_efficient", .power_efficient = true, .freezable = true};
+    case system_kind::bh: return {.name = "events_bh", .bh = true};
+    case system_kind::bh_highpri: return {.name = "events_bh_highpri", .high_priority = true, .bh = true};
+  }
+  return {.name = "events", .per_cpu = true};
+}
+
+}  // namespace detail
 
 namespace {
 
@@ -15,7 +36,12 @@ void set_depth(std::uintptr_t depth) noexcept { slot::get() = reinterpret_cast<c
 
 }  // namespace
 
-workqueue& system_queue(runtime& where) { return where.core().workqueues<detail::registry>().system_queue(); }
+workqueue& system_queue(system_kind which, runtime& where) {
+  if (which > system_kind::bh_highpri) {
+    throw std::system_error{std::make_error_code(std::errc::invalid_argument), "wring: there is no such system_kind"};
+  }
+  return where.core().workqueues<detail::registry>().system_queue(which);
+}
 
 nonblocking_scope::nonblocking_scope() noexcept { set_depth(depth() + 1); }
 nonblocking_scope::~nonblocking_scope() { set_depth(depth() - 1); }

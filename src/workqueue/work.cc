@@ -132,6 +132,11 @@ work* current_work() noexcept {
   return f->one_shot || f->gone ? nullptr : &item_access::work_of(*f->running);
 }
 
+bool current_is_rescuer() noexcept {
+  const sched::worker* const w = sched::worker::current();
+  return w != nullptr && w->is_rescuer();
+}
+
 void set_worker_description(const char* text) noexcept {
   if (sched::worker* const w = sched::worker::current(); w != nullptr && text != nullptr) w->describe(text);
 }

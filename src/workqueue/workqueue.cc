@@ -174,6 +174,8 @@ workqueue_stats workqueue::stats() const {
     sum.items_started += s.items_started;
     sum.exceptions += s.exceptions;
     sum.rejected += s.rejected;
+    sum.maydays += s.maydays;
+    sum.rescued += s.rescued;
   }
   return sum;
 }

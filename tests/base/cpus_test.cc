@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 namespace wring::base {
 namespace {
@@ -91,6 +92,17 @@ TEST(cpus, any_other_override_is_named_and_ignored) {
 TEST(cpus, the_machine_is_looked_at_by_default) {
   const unsigned quota = read_cpu_quota().cpus.value_or(cpu_plan::most);
   EXPECT_EQ(plan_cpus(nullptr).count, std::min(cpus_of_the_mask(), quota));
+}
+
+// WQ-29. The kernel's file holds a list, "(null)", or nothing; older ones have none.
+TEST(cpus, without_a_tick_are_found) {
+  EXPECT_FALSE(some_cpus_have_no_tick(test::v2_root().path()));
+  for (const auto& [text, some] :
+       {std::pair{"2-7\n", true}, {"0\n", true}, {"(null)\n", false}, {"\n", false}, {"", false}}) {
+    test::fake_root root = test::v2_root();
+    root.file("sys/devices/system/cpu/nohz_full", text);
+    EXPECT_EQ(some_cpus_have_no_tick(root.path()), some) << text;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <latch>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -86,15 +88,31 @@ TEST(reference, the_system_queue_always_exists) {
   wring::schedule(note);
   note.flush();
 
-  const auto heavy = [&runs] { ++runs; };
+  std::latch both{2};
+  const auto heavy = [&] { ++runs, both.count_down(); };
   EXPECT_FALSE(wring::execute_in_process_context(heavy));  // has run, here
   {
     const wring::nonblocking_scope paints;                  // this thread must not be held up
     EXPECT_TRUE(wring::execute_in_process_context(heavy));  // runs in a worker
   }
-  wring::system_queue().flush();
+  both.wait();
   EXPECT_EQ(runs, 3);
+
+  wring::delayed_work rare{[&runs] { ++runs; }};
+  wring::system_queue(wring::system_kind::power_efficient).queue_delayed(rare, std::chrono::hours{1});
+  EXPECT_TRUE(rare.cancel());
   // [/system]
+}
+
+// WQ-33.
+TEST(reference, constructors_of_old_still_make_queues) {
+  // [legacy]
+  wring::workqueue log = wring::create_singlethread_workqueue("log");
+  std::string text;
+  for (const char* const part : {"one", " at", " a time"}) log.submit([&text, part] { text += part; });
+  log.flush();
+  EXPECT_EQ(text, "one at a time");
+  // [/legacy]
 }
 
 }  // namespace

@@ -182,6 +182,76 @@ TEST(refusal, that_comes_and_goes_keeps_everything_running) {
   });
 }
 
+// WQ-28, WQ-20: no rescuer, no queue.
+TEST(refusal, of_a_rescuer_is_an_error_of_its_queue_and_leaves_nothing_behind) {
+  in_limited_process([]() -> std::string {
+    report_log log;
+    runtime rt{logging(log, {.cpus = 1})};
+    workqueue before{rt, {.name = "before"}};
+    before.submit([] {});
+    before.flush();
+    allow_threads(0);
+    for (int tries = 0; tries < 2; ++tries) {
+      const auto refused = workqueue::create(rt, {.name = "vital", .rescuer = true});
+      if (refused.has_value()) return "a queue was made";
+      if (refused.error() != std::errc::resource_unavailable_try_again) return refused.error().message();
+    }
+    allow_threads(100);
+    if (!workqueue::create(rt, {.name = "vital", .rescuer = true}).has_value()) return "not even with threads";
+    return test::threads_named("wring/R-") == 0 ? "" : "a rescuer is left";
+  });
+}
+
+// Items of a queue with a rescuer while the only worker waits for the last of them; none is lost. What is wrong, or "".
+std::string rescue(int items) {
+  report_log log;
+  runtime rt{logging(log, {.cpus = 2, .creation_retry = 5ms, .mayday_initial = 1ms, .mayday_interval = 2ms})};
+  workqueue vital{rt, {.name = "vital", .rescuer = true}};
+  workqueue other{rt, {.name = "other"}};
+  eventually([&] { return rt.stats().pools[0].workers != 0; });
+  allow_threads(0);
+  const unsigned workers = rt.stats().pools[0].workers;
+  std::atomic<int> runs{0};
+  gate done;
+  counter waiting;
+  for (unsigned i = 0; i < workers; ++i) {
+    other.submit([&] {
+      const blocking_scope scope;
+      waiting.add();
+      done.wait();
+    });
+  }
+  waiting.wait_for(static_cast<int>(workers));
+  for (int i = 0; i < items; ++i) {
+    vital.submit([&] {
+      if (runs.fetch_add(1) + 1 == items) done.open();
+    });
+  }
+  vital.flush();
+  const int ran = runs.load();
+  done.open();
+  other.flush();
+  const std::uint64_t rescued = vital.stats().rescued;
+  allow_threads(100);
+  rt.audit();
+  if (ran != items) return std::to_string(ran) + " of " + std::to_string(items) + " have run";
+  return rescued != 0 ? "" : "nobody was rescued";
+}
+
+// WQ-112, WQ-157. Method: threads are refused for ever by RLIMIT_NPROC, a hundred times over.
+TEST(refusal, for_ever_does_not_stop_a_queue_with_a_rescuer) {
+  in_limited_process([]() -> std::string {
+    runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+    for (int round = 0; round < 100; ++round) {
+      eventually([] { return test::threads_named("wring/") == 0; });
+      allow_threads(20);
+      if (std::string wrong = rescue(1'000); !wrong.empty()) return wrong;
+    }
+    allow_threads(20);
+    return rescue(sanitized ? 50'000 : 1'000'000);
+  });
+}
+
 // The same without root. Method: each stack is so big that a second one does not fit.
 TEST(refusal, for_lack_of_address_space_is_survived) {
   if (sanitized) GTEST_SKIP() << "sanitizers need the address space";

@@ -198,4 +198,84 @@ TEST(wq_supply, work_that_waits_for_a_thread_that_is_refused_is_reported) {
   EXPECT_SIM_EVENT(report, "a stall was reported", 0.1);
 }
 
+// ---- rescuers -----------------------------------------------------------------------------------------------
+
+wring::workqueue with_rescuer(world& w, wring::workqueue_options o) {
+  const sim::calm no_faults;  // its thread, or there is no queue
+  o.rescuer = true;
+  return wring::workqueue{w, o};
+}
+
+// Callbacks of one queue wait for items of another one, which has a rescuer; and two threads publish to both.
+void rescue(const wring::runtime_options& o, const wring::workqueue_options& what) {
+  world w{o};
+  int ran = 0;
+  int waited = 0;
+  {
+    wring::workqueue vital = with_rescuer(w, what);
+    wring::workqueue waiting{w, {.name = "waiting"}};
+    const auto produce = [&] {
+      for (int i = 0; i < 3; ++i) {
+        waiting.submit([&] {
+          wring::work needed{[&ran] { ++ran; }};
+          vital.queue(needed);
+          needed.flush();
+          ++waited;
+        });
+        vital.submit([&] {
+          if (wring::current_is_rescuer()) sim::count("rescued");
+          ++ran;
+        });
+        sim::stall(sim::choose(3) * 5 * ms_ns);
+      }
+    };
+    sim::thread other{produce};
+    produce();
+    other.join();
+    waiting.flush();
+    w->audit();
+  }
+  sim::check(ran == 12 && waited == 6, "all ran", ran, waited);
+}
+
+// WQ-110..112, WQ-157. Method: threads are refused, or a single worker may exist; the next try is an hour away.
+TEST(wq_supply, a_rescuer_runs_what_all_workers_wait_for_while_threads_are_refused) {
+  for (const bool ordered : {false, true}) {
+    const auto report = sim::explore({.seeds = 1500, .faults = sim::profile::creation_never_works}, [ordered] {
+      rescue({.cpus = 2, .max_workers = 8, .creation_retry = 3'600'000ms}, {.name = "vital", .ordered = ordered});
+    });
+    EXPECT_SIM_OK(report);
+    EXPECT_SIM_EVENT(report, "rescued", 0.2);
+  }
+}
+
+TEST(wq_supply, a_rescuer_runs_what_all_workers_wait_for_at_the_limit) {
+  for (const unsigned workers : {1U, 2U}) {
+    const auto report =
+        sim::explore({.seeds = 1500}, [workers] { rescue({.cpus = 2, .max_workers = workers}, {.name = "vital"}); });
+    EXPECT_SIM_OK(report);
+    EXPECT_SIM_EVENT(report, "rescued", 0.2);
+  }
+}
+
+// WQ-110. Nobody has announced anything, and nobody can see it: all workers count, and start nothing.
+TEST(wq_supply, a_rescuer_is_called_when_the_workers_only_seem_to_run) {
+  const auto report = sim::explore({.seeds = 300, .step_limit = 500'000}, [] {
+    world w{{.cpus = 2, .max_workers = 2, .stall_floor = 0ms, .detect = wring::detection::announced}};
+    wring::workqueue vital = with_rescuer(w, {.name = "vital"});
+    wring::workqueue other{w, {.name = "other"}};
+    bool done = false;
+    for (int i = 0; i < 2; ++i) {
+      other.submit([&] {
+        while (!done) sim::stall(50 * ms_ns);
+      });
+    }
+    sim::stall(1 * ms_ns);
+    vital.submit([&] { done = true; });
+    vital.flush();
+    other.flush();
+  });
+  EXPECT_SIM_OK(report);
+}
+
 }  // namespace

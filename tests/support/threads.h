@@ -3,7 +3,9 @@
 #pragma once
 
 #include <dirent.h>
+#include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <string>
@@ -36,6 +38,13 @@ inline std::vector<std::string> entries_of(const char* folder) {
   }
   ::closedir(d);
   return names;
+}
+
+// Of the calling thread.
+inline std::string own_name() {
+  std::array<char, 16> name{};
+  ::pthread_getname_np(::pthread_self(), name.data(), name.size());
+  return name.data();
 }
 
 // The names of this process's threads, as ps and top show them.
