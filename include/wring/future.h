@@ -41,6 +41,7 @@ struct future_state {
   std::optional<stored> value;
   std::exception_ptr error;
   once_event ready;
+  bool has_future = false;
 };
 
 }  // namespace detail
@@ -54,17 +55,15 @@ class [[nodiscard]] future {
   future& operator=(future&&) noexcept = default;
 
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
-  [[nodiscard]] bool ready() const noexcept { return state_->ready.is_set(); }
-  void wait() const noexcept { state_->ready.wait(); }
-  [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const noexcept {
-    return state_->ready.wait_for(timeout);
-  }
+  // Of a future that is not valid these throw std::future_error(no_state), as get() does.
+  [[nodiscard]] bool ready() const { return event().is_set(); }
+  void wait() const { event().wait(); }
+  [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const { return event().wait_for(timeout); }
 
   // Waits, then gives the value or throws what the closure threw; std::future_error(broken_promise) if
   // the closure was refused, or was not ready when this process was forked. Leaves the future invalid.
   T get() {
-    if (!state_) throw std::future_error{std::future_errc::no_state};
-    if (!state_->ready.wait()) throw std::future_error{std::future_errc::broken_promise};
+    if (!event().wait()) throw std::future_error{std::future_errc::broken_promise};
     auto state = std::move(state_);
     if (state->error) std::rethrow_exception(std::move(state->error));
     if constexpr (std::is_reference_v<T>) {
@@ -78,10 +77,15 @@ class [[nodiscard]] future {
   template <class>
   friend class promise;
   explicit future(std::shared_ptr<detail::future_state<T>> state) noexcept : state_{std::move(state)} {}
+  detail::once_event& event() const {
+    if (!state_) throw std::future_error{std::future_errc::no_state};
+    return state_->ready;
+  }
   std::shared_ptr<detail::future_state<T>> state_;
 };
 
-// The writing end; a promise that dies unfulfilled makes the future throw broken_promise.
+// The writing end; a promise that dies unfulfilled makes the future throw broken_promise. What cannot be asked of it
+// throws std::future_error: no_state, it was moved from; future_already_retrieved, promise_already_satisfied.
 template <class T>
 class promise {
  public:
@@ -93,11 +97,18 @@ class promise {
       fail(std::make_exception_ptr(std::future_error{std::future_errc::broken_promise}));
   }
 
-  [[nodiscard]] future<T> get_future() const noexcept { return future<T>{state_}; }
+  // Once.
+  [[nodiscard]] future<T> get_future() const {
+    require(state_ != nullptr, std::future_errc::no_state);
+    require(!std::exchange(state_->has_future, true), std::future_errc::future_already_retrieved);
+    return future<T>{state_};
+  }
 
-  // Calls `function` and stores what it returns or throws.
+  // Calls `function` and stores what it returns or throws; once.
   template <class F>
-  void set_from(F& function) noexcept {
+  void set_from(F& function) {
+    require(state_ != nullptr, std::future_errc::no_state);
+    require(!state_->ready.is_set(), std::future_errc::promise_already_satisfied);
     std::exception_ptr error;
     try {
       if constexpr (std::is_void_v<T>) {
@@ -117,6 +128,9 @@ class promise {
   }
 
  private:
+  static void require(bool holds, std::future_errc otherwise) {
+    if (!holds) throw std::future_error{otherwise};
+  }
   void fail(std::exception_ptr error) noexcept {
     state_->error = std::move(error);
     state_->ready.set();

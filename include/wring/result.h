@@ -14,7 +14,8 @@ template <class T>
 class [[nodiscard]] result {
  public:
   result(T value) : value_{std::move(value)} {}
-  result(std::error_code error) : error_{error} {}
+  // An error that says “success” is none: EINVAL takes its place.
+  result(std::error_code error) : error_{error ? error : std::make_error_code(std::errc::invalid_argument)} {}
 
   [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
   [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
@@ -28,9 +29,10 @@ class [[nodiscard]] result {
     check();
     return std::move(*value_);
   }
-  T& operator*() & noexcept { return *value_; }
-  T&& operator*() && noexcept { return std::move(*value_); }
-  T* operator->() noexcept { return &*value_; }
+  // As value(): they throw where there is none.
+  T& operator*() & { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
+  T* operator->() { return &value(); }
 
  private:
   void check() const {

@@ -16,6 +16,19 @@ namespace {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument), what};
 }
 
+// Beyond it, sums of times would overflow; a year is for ever, to a program.
+constexpr std::chrono::hours longest{24 * 365};
+
+void refuse_times(const runtime_options& o) {
+  if (o.idle_timeout > longest) refuse("wring::runtime_options::idle_timeout is above a year");
+  if (o.creation_retry > longest) refuse("wring::runtime_options::creation_retry is above a year");
+  if (o.stall_floor > longest) refuse("wring::runtime_options::stall_floor is above a year; 0 turns it off");
+  if (o.cpu_intensive_threshold > longest)
+    refuse("wring::runtime_options::cpu_intensive_threshold is above a year; 0 turns it off");
+  if (o.panic_on_stall_time > longest)
+    refuse("wring::runtime_options::panic_on_stall_time is above a year; 0 turns it off");
+}
+
 base::cpu_plan plan_for(const sched::place& home) {
   return base::plan_cpus(std::getenv("WRING_CPUS"), "/", home.cpus.size());
 }
@@ -24,6 +37,8 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.cpus > base::cpu_plan::most) refuse("wring::runtime_options::cpus is above 4096");
   if (o.max_workers < 1 || o.max_workers > 65'000) refuse("wring::runtime_options::max_workers is not in 1..65000");
   if (o.stack_bytes < (std::size_t{64} << 10)) refuse("wring::runtime_options::stack_bytes is below 64 KiB");
+  if (o.stack_bytes > (std::size_t{1} << 40)) refuse("wring::runtime_options::stack_bytes is above 1 TiB");
+  if (o.busy_workers_per_idle < 1) refuse("wring::runtime_options::busy_workers_per_idle is 0; it is at least 1");
   if (o.idle_workers_kept < 1) refuse("wring::runtime_options::idle_workers_kept is 0; at least 1 has to stay");
   if (o.idle_timeout.count() < 1) refuse("wring::runtime_options::idle_timeout is below 1 ms");
   if (o.creation_retry.count() < 1) refuse("wring::runtime_options::creation_retry is below 1 ms");
@@ -36,6 +51,7 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.panic_on_stall_time.count() < 0) refuse("wring::runtime_options::panic_on_stall_time is negative");
   if (o.detect > detection::perf) refuse("wring::runtime_options::detect is none of its values");
   if (o.cpu_intensive_threshold.count() < 0) refuse("wring::runtime_options::cpu_intensive_threshold is negative");
+  refuse_times(o);
   if (o.cpus == 0) {
     plan = plan_for(home);
     o.cpus = plan.count;

@@ -96,6 +96,8 @@ class core {
 
   // As runtime::shutdown (shutdown.cc).
   shutdown_report shutdown(std::chrono::nanoseconds limit);
+  // Whether a callback of this runtime destroys it, which is reported: it would wait for itself.
+  [[nodiscard]] bool ends_from_inside();
   // From its first call on.
   [[nodiscard]] bool shutting_down() const noexcept { return shutting_down_.load(base::order::seq_cst); }
 

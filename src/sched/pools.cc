@@ -21,6 +21,13 @@ base::topology topology_of(const std::string& description, const place& home) {
   return *std::move(described);
 }
 
+// Items name pools by so many bits.
+[[noreturn]] void refuse_crowd() {
+  throw std::system_error{std::make_error_code(std::errc::invalid_argument),
+                          "wring: a topology of so many CPUs needs more than the " + std::to_string(pools::index_max) +
+                              " pools there can be"};
+}
+
 }  // namespace
 
 pools::pools(const pool_services& services)
@@ -50,7 +57,7 @@ std::unique_ptr<pools::machine> pools::read_machine() const {
   const auto add = [&](worker_pool::config c) {
     for (const bool high : {false, true}) {
       c.index = index++;
-      WRING_CHECK(c.index <= index_max, c.index);  // items name pools by so many bits
+      if (c.index > index_max) refuse_crowd();
       c.high_priority = high;
       m->pools.push_back(std::make_unique<worker_pool>(services_, c));
     }

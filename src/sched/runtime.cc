@@ -42,7 +42,9 @@ runtime::runtime(std::unique_ptr<detail::core> core) noexcept : core_{std::move(
   if (core_) core_->set_owner(*this);  // null: the other one was moved from
 }
 runtime::runtime(runtime&& other) noexcept : runtime{std::move(other.core_)} {}
-runtime::~runtime() = default;
+runtime::~runtime() {
+  if (core_ && core_->ends_from_inside()) static_cast<void>(core_.release());  // leaked: its threads go on
+}
 
 result<runtime> runtime::create(runtime_options options) {
   try {

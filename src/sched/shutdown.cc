@@ -53,6 +53,13 @@ component* core::existing_component() {
   return workqueues_.get();
 }
 
+bool core::ends_from_inside() {
+  component* const queues = existing_component();
+  if (queues == nullptr || !queues->caller_is_inside()) return false;
+  report_.misuse("a runtime is destroyed from one of its own callbacks, which would wait for itself; it is leaked");
+  return true;
+}
+
 shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
   const base::instant begin = base::clock::now();
   shutdown_report report{.complete = false, .stuck = {}, .queues = {}, .delayed = 0};

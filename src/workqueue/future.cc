@@ -9,6 +9,8 @@
 
 #include <wring/blocking.h>
 
+#include <algorithm>
+
 namespace wring::detail {
 
 namespace {
@@ -35,7 +37,7 @@ bool once_event::wait_for(std::chrono::nanoseconds timeout) noexcept {
   if (forks_ != base::fork_generation()) return false;
   const blocking_scope scope;
   const sched::wait_note note{a_result, nullptr};
-  return of(word_).wait(base::clock::now() + timeout);
+  return of(word_).wait(base::clock::now() + std::max(timeout, std::chrono::nanoseconds::zero()));
 }
 
 bool once_event::is_set() const noexcept { return of(const_cast<std::uint32_t&>(word_)).completed(); }

@@ -55,7 +55,9 @@ bool pool_workqueue::chained_or_reject() noexcept {
   rejected_.fetch_add(1, base::order::relaxed);
   if (!rejection_reported_.exchange(true, base::order::relaxed)) {
     core_->report().warn("an item was queued on '" + name() +
-                         "' while it is being drained or destroyed; refused (reported once for this queue)");
+                         (core_->shutting_down() ? "' after the shutdown() of its runtime"
+                                                 : "' while it is being drained or destroyed") +
+                         "; refused (reported once for this queue)");
   }
   return false;
 }

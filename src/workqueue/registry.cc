@@ -31,6 +31,8 @@ constexpr std::size_t name_most = 31;
 void check(const workqueue_options& o) {
   if (o.ordered && o.max_active > 1)
     refuse_options("wring: an ordered queue runs one item at a time; max_active must be 0 or 1");
+  if (o.on_exception != on_exception::terminate && o.on_exception != on_exception::report)
+    refuse_options("wring: workqueue_options::on_exception is none of its values, terminate and report");
   if (o.ordered && o.unmanaged) refuse_options("wring: an ordered queue cannot be unmanaged");
   if (o.per_cpu && o.per_node) refuse_options("wring: a queue is per_cpu or per_node, not both");
   if (o.ordered && (o.per_cpu || o.per_node))

@@ -75,7 +75,9 @@ void run_bound(pool_workqueue& q, const unsigned* cpu, void (*call)(void*, unsig
   }
   if (!run_on_each(*s, cpus, call, context)) {
     throw std::system_error{std::make_error_code(std::errc::operation_canceled),
-                            "wring: queue '" + q.name() + "' is being drained or destroyed"};
+                            "wring: queue '" + q.name() +
+                                (q.home().shutting_down() ? "' refuses calls after the shutdown() of its runtime"
+                                                          : "' is being drained or destroyed")};
   }
 }
 

@@ -44,7 +44,9 @@ workqueue& system_queue(system_kind which, runtime& where) {
 }
 
 nonblocking_scope::nonblocking_scope() noexcept { set_depth(depth() + 1); }
-nonblocking_scope::~nonblocking_scope() { set_depth(depth() - 1); }
+nonblocking_scope::~nonblocking_scope() {
+  if (active()) set_depth(depth() - 1);  // else it ends in another thread than it began in, which is not inside of it
+}
 bool nonblocking_scope::active() noexcept { return depth() != 0; }
 
 }  // namespace wring

@@ -14,6 +14,9 @@
 
 #include <wring/blocking.h>
 
+#include <cstdlib>
+#include <string>
+
 namespace wring {
 
 namespace {
@@ -34,6 +37,25 @@ bool stack_is_half_used() noexcept {
 }
 
 }  // namespace
+
+namespace detail {
+namespace {
+bool belongs_to(item& it, const task_group& group) noexcept {
+  return (state_of(it).load(base::order::relaxed) & item_state::child) != 0 && static_cast<child&>(it).group == &group;
+}
+
+// A child of the group waits for the group, maybe from inside a child of another one: for itself. True: reported.
+bool waits_for_itself(const task_group& group, pool_workqueue& q, const char* call) noexcept {
+  for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
+    if (f->running == nullptr || !f->one_shot || !belongs_to(*f->running, group)) continue;
+    q.misuse("a task_group was waited for by one of its own children, which would never end",
+             std::string{"call: "} + call);
+    return true;
+  }
+  return false;
+}
+}  // namespace
+}  // namespace detail
 
 // In a forked child the first call makes the group as new; others wait for that.
 void task_group::revive() noexcept {
@@ -180,6 +202,7 @@ void task_group::wait_for_children() noexcept {
 }
 
 void task_group::wait() {
+  if (detail::waits_for_itself(*this, *queue_->pwq_, "wait()")) return;
   wait_for_children();
   if (atomically(failed_).exchange(0, base::order::acquire) != 0) {
     std::exception_ptr error;
@@ -189,6 +212,8 @@ void task_group::wait() {
 }
 
 task_group::~task_group() {
+  // Its child would come back to a group that is gone: that cannot go on, whatever the handler says.
+  if (detail::waits_for_itself(*this, *queue_->pwq_, "~task_group()")) std::abort();
   wait_for_children();
   if (error_) {
     queue_->pwq_->home().report().warn("a task_group of queue '" + queue_->pwq_->name() +
@@ -202,10 +227,6 @@ namespace {
 // How far from the newest item a waiter looks for children of its group. Its own are among the newest; a
 // longer search would hold the queue for too long.
 constexpr unsigned search_depth = 256;
-
-bool belongs_to(item& it, const task_group& group) noexcept {
-  return (state_of(it).load(base::order::relaxed) & item_state::child) != 0 && static_cast<child&>(it).group == &group;
-}
 }  // namespace
 
 // Newest first, which keeps what it needs in the cache and nests least; but with max_active 1 in queue order.
