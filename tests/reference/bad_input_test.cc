@@ -1,0 +1,1094 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks the table of docs/reference/bad-input.md: each row names a call, a wrong argument and the answer, and here is a
+// function that makes this call and says what was answered.
+#include "support/forked.h"
+#include "support/gate.h"
+#include "support/test_runtime.h"
+
+#include <wring/wring.h>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace wring {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+using test::gate;
+using test::report_log;
+
+constexpr unsigned no_cpu = 1'000'000;
+constexpr auto min_ns = std::chrono::nanoseconds::min();
+constexpr auto max_ns = std::chrono::nanoseconds::max();
+constexpr auto year = std::chrono::hours{24 * 365};
+
+// ---- what a call answered ----------------------------------------------------------------------------------
+
+std::string name_of(const std::error_code& e) {
+  const std::map<int, std::string> names{
+      {EINVAL, "EINVAL"}, {ENODEV, "ENODEV"}, {ECANCELED, "ECANCELED"}, {EDEADLK, "EDEADLK"}, {EAGAIN, "EAGAIN"}};
+  const auto at = names.find(e.value());
+  return at != names.end() ? at->second : std::to_string(e.value());
+}
+
+std::string name_of(const std::future_error& e) {
+  if (e.code() == std::future_errc::no_state) return "no_state";
+  if (e.code() == std::future_errc::broken_promise) return "broken_promise";
+  if (e.code() == std::future_errc::future_already_retrieved) return "future_already_retrieved";
+  if (e.code() == std::future_errc::promise_already_satisfied) return "promise_already_satisfied";
+  return "?";
+}
+
+std::string told(bool b) { return b ? "true" : "false"; }
+
+// The value that `call` returns, or what it throws.
+template <class F>
+std::string answer_of(const F& call) {
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<const F&>>) {
+      call();
+      return "returned";
+    } else if constexpr (std::is_same_v<std::invoke_result_t<const F&>, bool>) {
+      return told(call());
+    } else {
+      return call();
+    }
+  } catch (const std::system_error& e) {
+    return "system_error " + name_of(e.code()) + ": " + e.what();
+  } catch (const std::future_error& e) {
+    return "future_error " + name_of(e);
+  } catch (const std::bad_function_call&) {
+    return "bad_function_call";
+  } catch (const std::exception& e) {
+    return std::string{"exception: "} + e.what();
+  }
+}
+
+// What the machine refuses is no answer to what was asked.
+bool of_the_machine(const std::string& line) {
+  return line.find("could not be bound") != std::string::npos || line.find("nice -20") != std::string::npos;
+}
+
+// Warnings and misuse, for whoever is told that they came. Outlives the runtime.
+class ear {
+ public:
+  runtime_options wired(runtime_options o) {
+    o.on_warning = [](const char* text, void* self) { static_cast<ear*>(self)->hears("; warning: ", text); };
+    o.on_misuse = [](const char* text, void* self) { static_cast<ear*>(self)->hears("; misuse: ", text); };
+    o.report_context = this;
+    return o;
+  }
+  std::string heard() {
+    std::string all;
+    for (const std::string& line : log_.take()) all += line;
+    return all;
+  }
+  std::size_t count(const std::string& text) { return log_.count(text); }
+
+ private:
+  void hears(const char* kind, const std::string& text) {
+    if (!of_the_machine(text)) log_.add((kind + text).c_str());
+  }
+  report_log log_;
+};
+
+// What `body` returns, with a runtime and an ear of its own.
+template <class F>
+std::string with_runtime(const F& body, runtime_options options = {.cpus = 2}) {
+  ear e;
+  std::string answer;
+  {
+    runtime rt{e.wired(options)};
+    const test::watchdog dog{[&rt] { return rt.describe(); }};
+    answer = body(rt, e);
+    rt.audit();
+  }
+  return answer + e.heard();
+}
+
+// As with_runtime(), with a queue.
+template <class F>
+std::string with_queue(const F& body, workqueue_options options = {}, runtime_options of_runtime = {.cpus = 2}) {
+  options.name = "asked";
+  return with_runtime(
+      [&](runtime& rt, ear&) {
+        workqueue queue{rt, options};
+        return body(queue);
+      },
+      of_runtime);
+}
+
+// What `call` answers in a callback of the queue.
+template <class F>
+std::string from_callback(workqueue& queue, const F& call) {
+  std::string answer;
+  queue.submit([&] { answer = answer_of(call); });
+  queue.drain();
+  return answer;
+}
+
+// What a forked child answers or prints, and how it ends.
+template <class F>
+std::string in_child(const F& body) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    ::dup2(ends[1], 2);
+    const std::string answer = answer_of(body);
+    std::fprintf(stderr, "%s", answer.c_str());
+    std::fflush(stderr);
+    test::end_child(0);
+  }
+  ::close(ends[1]);
+  std::string all;
+  std::array<char, 4'096> part{};
+  for (ssize_t n = 0; (n = ::read(ends[0], part.data(), part.size())) > 0;) {
+    all.append(part.data(), static_cast<std::size_t>(n));
+  }
+  ::close(ends[0]);
+  const int status = test::status_of(child);
+  if (status == 1'000 + SIGABRT) return all + "; SIGABRT";
+  return status == 0 ? all : all + "; status " + std::to_string(status);
+}
+
+// In a child whose default runtime has an ear.
+template <class F>
+std::string with_default(const F& body) {
+  return in_child([&] {
+    static ear e;
+    runtime::configure_default(e.wired({.cpus = 2}));
+    const std::string answer = answer_of(body);
+    return answer + e.heard();
+  });
+}
+
+class environment {
+ public:
+  environment(const char* name, const char* value) : name_{name} { ::setenv(name, value, 1); }
+  ~environment() { ::unsetenv(name_); }
+  environment(const environment&) = delete;
+  environment& operator=(const environment&) = delete;
+
+ private:
+  const char* name_;
+};
+
+std::string runtime_of(runtime_options o) {
+  return answer_of([&] { const runtime rt{o}; });
+}
+
+std::string queue_of(workqueue_options o) {
+  return with_runtime([&](runtime& rt, ear&) {
+    return answer_of([&] {
+      const workqueue queue{rt, o};
+      return "'" + queue.name() + "'";
+    });
+  });
+}
+
+std::string made_of(const std::error_code& e) { return "error " + name_of(e); }
+
+// ---- the rows ----------------------------------------------------------------------------------------------
+
+using wrong_call = std::function<std::string()>;
+using table = std::map<std::string, wrong_call>;
+
+// [rows]
+void add_runtime_options(table& t) {
+  t["runtime(options) | cpus = 4097"] = [] { return runtime_of({.cpus = 4'097}); };
+  t["runtime(options) | max_workers = 0"] = [] { return runtime_of({.max_workers = 0}); };
+  t["runtime(options) | max_workers = 65001"] = [] { return runtime_of({.max_workers = 65'001}); };
+  // [/rows]
+  t["runtime(options) | stack_bytes = 1000"] = [] { return runtime_of({.stack_bytes = 1'000}); };
+  t["runtime(options) | stack_bytes = 2^64 - 1"] = [] { return runtime_of({.stack_bytes = ~std::size_t{0}}); };
+  t["runtime(options) | idle_workers_kept = 0"] = [] { return runtime_of({.idle_workers_kept = 0}); };
+  t["runtime(options) | busy_workers_per_idle = 0"] = [] { return runtime_of({.busy_workers_per_idle = 0}); };
+  t["runtime(options) | idle_timeout = 0"] = [] { return runtime_of({.idle_timeout = 0ms}); };
+  t["runtime(options) | idle_timeout above a year"] = [] { return runtime_of({.idle_timeout = year + 1ms}); };
+  t["runtime(options) | creation_retry = 0"] = [] { return runtime_of({.creation_retry = 0ms}); };
+  t["runtime(options) | creation_retry above a year"] = [] { return runtime_of({.creation_retry = year + 1ms}); };
+  t["runtime(options) | stall_floor negative"] = [] { return runtime_of({.stall_floor = -1ms}); };
+  t["runtime(options) | stall_floor above a year"] = [] { return runtime_of({.stall_floor = year + 1ms}); };
+  t["runtime(options) | detect none of its values"] = [] { return runtime_of({.detect = detection{9}}); };
+  t["runtime(options) | cpu_intensive_threshold negative"] = [] {
+    return runtime_of({.cpu_intensive_threshold = -1us});
+  };
+  t["runtime(options) | cpu_intensive_threshold above a year"] = [] {
+    return runtime_of({.cpu_intensive_threshold = std::chrono::microseconds::max()});
+  };
+  t["runtime(options) | watchdog_threshold negative"] = [] { return runtime_of({.watchdog_threshold = -1ms}); };
+  t["runtime(options) | watchdog_threshold above a year"] = [] {
+    return runtime_of({.watchdog_threshold = std::chrono::milliseconds::max()});
+  };
+  t["runtime(options) | panic_on_stall_time negative"] = [] { return runtime_of({.panic_on_stall_time = -1ms}); };
+  t["runtime(options) | panic_on_stall_time above a year"] = [] {
+    return runtime_of({.panic_on_stall_time = std::chrono::milliseconds::max()});
+  };
+  t["runtime(options) | WRING_CPUS=many"] = [] {
+    const environment e{"WRING_CPUS", "many"};
+    return with_runtime([](runtime&, ear&) { return "made"; }, {});
+  };
+  t["runtime(options) | WRING_DETECT=magic"] = [] {
+    const environment e{"WRING_DETECT", "magic"};
+    return with_runtime([](runtime&, ear&) { return "made"; });
+  };
+  t["runtime::create(options) | as of the constructor"] = [] {
+    return made_of(runtime::create({.max_workers = 0}).error());
+  };
+}
+
+void add_runtime(table& t) {
+  t["runtime::cpus() | topology = \"nonsense\""] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
+                        {.topology = "nonsense"});
+  };
+  t["runtime::cpus() | topology = \"pu:9000\""] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
+                        {.topology = "pu:9000"});
+  };
+  t["runtime::default_instance() | configured with illegal options"] = [] {
+    return in_child([] {
+      runtime::configure_default({.max_workers = 0});
+      runtime::default_instance();
+    });
+  };
+  t["runtime::configure_default(options) | the default runtime exists"] = [] {
+    return with_default([] {
+      runtime::default_instance();
+      return runtime::configure_default({});
+    });
+  };
+  t["runtime::replan() | WRING_CPUS=0"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) {
+          const environment e{"WRING_CPUS", "0"};
+          return told(rt.replan() > 0);
+        },
+        {});
+  };
+  t["~runtime() | a queue of it exists"] = [] {
+    alignas(workqueue) static std::array<unsigned char, sizeof(workqueue)> place;  // never destroyed
+    return with_runtime([](runtime& rt, ear&) {
+      ::new (static_cast<void*>(place.data())) workqueue{rt, {.name = "left"}};
+      return "returned";
+    });
+  };
+  t["~runtime() | from a callback of it"] = [] {
+    static ear e;
+    auto rt = std::make_unique<runtime>(e.wired({.cpus = 1}));
+    alignas(workqueue) static std::array<unsigned char, sizeof(workqueue)> place;  // never destroyed, nor the runtime
+    auto* const queue = ::new (static_cast<void*>(place.data())) workqueue{*rt, {.name = "inner"}};
+    gate ended;
+    queue->submit([&] {
+      rt.reset();
+      ended.open();
+    });
+    ended.wait();
+    return "returned" + e.heard();
+  };
+  t["runtime::freeze_begin() | it is frozen"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.freeze_begin();
+      return told(rt.freeze_begin());
+    });
+  };
+  t["runtime::thaw() | it is not frozen"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.thaw(); }); });
+  };
+  t["runtime::shutdown(limit) | negative, while a callback runs"] = [] {
+    return with_queue([](workqueue& queue) {
+      const test::plug held{queue};
+      return queue.owner().shutdown(min_ns).complete ? "complete" : "incomplete";
+    });
+  };
+  t["runtime::shutdown(limit) | the greatest there is"] = [] {
+    return with_queue(
+        [](workqueue& queue) { return queue.owner().shutdown(max_ns).complete ? "complete" : "incomplete"; });
+  };
+  t["runtime::shutdown(limit) | after a complete one"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      return rt.shutdown(1h).complete ? "complete" : "incomplete";
+    });
+  };
+  t["runtime::shutdown(limit) | from a callback of the runtime"] = [] {
+    return with_queue([](workqueue& queue) {
+      return from_callback(queue, [&] { return queue.owner().shutdown(1h).complete ? "complete" : "incomplete"; });
+    });
+  };
+  t["shutdown(limit) | there is no default runtime"] = [] {
+    return in_child([] { return shutdown(min_ns).complete ? "complete" : "incomplete"; });
+  };
+  t["shutdown(limit) | from a callback of the default runtime"] = [] {
+    return with_default([] {
+      workqueue queue{{.name = "asked"}};
+      return from_callback(queue, [] { return shutdown(1h).complete ? "complete" : "incomplete"; });
+    });
+  };
+  t["all other calls of runtime | after a shutdown"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      rt.replan();
+      rt.touch_watchdog();
+      rt.freeze_begin();
+      static_cast<void>(rt.freeze_busy());
+      rt.thaw();
+      static_cast<void>(rt.cpus());
+      static_cast<void>(rt.stats());
+      static_cast<void>(rt.describe());
+      rt.audit();
+      return "as ever";
+    });
+  };
+}
+
+void add_workqueue_options(table& t) {
+  t["workqueue(options) | name null"] = [] { return queue_of({.name = {}}); };
+  t["workqueue(options) | name of more than 31 characters"] = [] {
+    return queue_of({.name = "0123456789012345678901234567890123456789"});
+  };
+  t["workqueue(options) | max_active = 2049"] = [] { return queue_of({.name = "q", .max_active = 2'049}); };
+  t["workqueue(options) | ordered, max_active = 2"] = [] { return queue_of({.max_active = 2, .ordered = true}); };
+  t["workqueue(options) | ordered, unmanaged"] = [] { return queue_of({.ordered = true, .unmanaged = true}); };
+  t["workqueue(options) | ordered, per_cpu"] = [] { return queue_of({.ordered = true, .per_cpu = true}); };
+  t["workqueue(options) | ordered, per_node"] = [] { return queue_of({.ordered = true, .per_node = true}); };
+  t["workqueue(options) | unmanaged, per_cpu"] = [] { return queue_of({.unmanaged = true, .per_cpu = true}); };
+  t["workqueue(options) | unmanaged, per_node"] = [] { return queue_of({.unmanaged = true, .per_node = true}); };
+  t["workqueue(options) | per_cpu, per_node"] = [] { return queue_of({.per_cpu = true, .per_node = true}); };
+  t["workqueue(options) | cpu_intensive without per_cpu"] = [] {
+    return queue_of({.name = "q", .cpu_intensive = true});
+  };
+  t["workqueue(options) | on_exception none of its values"] = [] {
+    return queue_of({.on_exception = static_cast<on_exception>(7)});
+  };
+  t["workqueue(options) | on_error without on_exception::report"] = [] {
+    return in_child([] {
+      workqueue queue{{.name = "q", .on_error = [](std::exception_ptr, void*) {}}};
+      queue.submit([] { throw std::runtime_error{"seven"}; });
+      queue.flush();
+    });
+  };
+  t["workqueue(options) | on_error that throws"] = [] {
+    return in_child([] {
+      workqueue queue{{.name = "q", .on_exception = on_exception::report, .on_error = [](std::exception_ptr e, void*) {
+                         std::rethrow_exception(std::move(e));
+                       }}};
+      queue.submit([] { throw std::runtime_error{"seven"}; });
+      queue.flush();
+    });
+  };
+  t["workqueue(options) | the runtime was shut down"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      return answer_of([&] { const workqueue queue{rt, {}}; });
+    });
+  };
+  t["workqueue(options) | topology = \"nonsense\", per_node"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) { return answer_of([&] {
+                                  const workqueue queue{rt, {.per_node = true}};
+                                }); },
+        {.topology = "nonsense"});
+  };
+  t["workqueue::create(options) | as of the constructor"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) { return made_of(workqueue::create(rt, {.ordered = true, .unmanaged = true}).error()); });
+  };
+}
+
+// What queue(item) answers while the queue is being drained.
+std::string queued_while_drained(workqueue& queue) {
+  test::plug held{queue};
+  std::thread drains{[&] { queue.drain(); }};
+  work w{[] {}};
+  eventually([&] { return !queue.queue(w) || (w.cancel(), false); });
+  held.pull();
+  drains.join();
+  return "false";
+}
+
+void add_queueing(table& t) {
+  t["workqueue::queue(item) | it is pending"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          const test::plug held{queue};
+          work w{[] {}};
+          queue.queue(w);
+          return told(queue.queue(w));
+        },
+        {.max_active = 1});
+  };
+  t["workqueue::queue(item) | it is disabled"] = [] {
+    return with_queue([](workqueue& queue) {
+      work w{[] {}};
+      w.disable();
+      return told(queue.queue(w));
+    });
+  };
+  t["workqueue::queue(item) | the queue is being drained"] = [] { return with_queue(queued_while_drained); };
+  t["workqueue::queue(item) | the runtime was shut down"] = [] {
+    return with_queue([](workqueue& queue) {
+      queue.owner().shutdown(1h);
+      work w{[] {}};
+      return told(queue.queue(w));
+    });
+  };
+  t["workqueue::queue_delayed(item, delay) | negative"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      const bool taken = queue.queue_delayed(w, min_ns);
+      w.flush();
+      return told(taken && !w.pending());
+    });
+  };
+  t["workqueue::queue_delayed(item, delay) | the greatest there is"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      const bool taken = queue.queue_delayed(w, max_ns);
+      return told(taken && w.cancel());
+    });
+  };
+  t["workqueue::queue_delayed(item, delay) | it is pending"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      queue.queue_delayed(w, 1h);
+      return told(queue.queue_delayed(w, 0ns));
+    });
+  };
+  t["workqueue::queue_delayed(item, delay) | the queue is destroyed before it comes due"] = [] {
+    return with_runtime([](runtime& rt, ear& e) {
+      delayed_work w{[] {}};
+      {
+        workqueue queue{rt, {.name = "gone"}};
+        queue.queue_delayed(w, 1ms);
+      }
+      eventually([&] { return e.count("came due") != 0 || !w.pending(); });
+      w.cancel_sync();
+      return "dropped";
+    });
+  };
+  t["workqueue::modify(item, delay) | negative"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      queue.queue_delayed(w, 1h);
+      const bool was_pending = queue.modify(w, min_ns);
+      queue.flush();
+      return told(was_pending && !w.pending());
+    });
+  };
+  t["workqueue::modify(item, delay) | it is disabled"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      w.disable();
+      const bool was_pending = queue.modify(w, 0ns);
+      return told(was_pending || w.pending());
+    });
+  };
+  t["workqueue::submit(f) | an empty std::function, on_exception::report"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          const bool taken = queue.submit(std::function<void()>{});
+          queue.flush();
+          return told(taken);
+        },
+        {.on_exception = on_exception::report});
+  };
+  t["workqueue::submit(f) | the runtime was shut down"] = [] {
+    return with_queue([](workqueue& queue) {
+      queue.owner().shutdown(1h);
+      return told(queue.submit([] {}));
+    });
+  };
+  t["workqueue::submit_for_result(f) | an empty std::function"] = [] {
+    return with_queue(
+        [](workqueue& queue) { return answer_of([&] { queue.submit_for_result(std::function<void()>{}).get(); }); });
+  };
+  t["workqueue::submit_for_result(f) | the runtime was shut down"] = [] {
+    return with_queue([](workqueue& queue) {
+      queue.owner().shutdown(1h);
+      return answer_of([&] { queue.submit_for_result([] {}).get(); });
+    });
+  };
+}
+
+constexpr runtime_options one_cpu{.topology = "pu:1"};
+
+void add_places(table& t) {
+  t["workqueue::queue_on(cpu, item) | a CPU that does not exist"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          work w{[] {}};
+          return told(queue.queue_on(no_cpu, w));
+        },
+        {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::queue_on(cpu, item) | any CPU, of a queue that is not divided"] = [] {
+    return with_queue([](workqueue& queue) {
+      work w{[] {}};
+      const bool taken = queue.queue_on(no_cpu, w);
+      return told(taken);
+    });
+  };
+  t["workqueue::queue_delayed_on(cpu, item, delay) | a CPU that does not exist"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          delayed_work w{[] {}};
+          return told(queue.queue_delayed_on(no_cpu, w, 1ms));
+        },
+        {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::submit_on(cpu, f) | a CPU that does not exist"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.submit_on(no_cpu, [] {})); }, {.per_cpu = true},
+                      one_cpu);
+  };
+  t["workqueue::queue_near(node, item) | a node that does not exist"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          work w{[] {}};
+          return told(queue.queue_near(no_cpu, w));
+        },
+        {.per_node = true}, one_cpu);
+  };
+  t["workqueue::queue_near(node, item) | of a per_cpu queue"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          work w{[] {}};
+          return told(queue.queue_near(0, w));
+        },
+        {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::run_on(cpu, f) | a CPU that does not exist"] = [] {
+    return with_queue([](workqueue& queue) { return answer_of([&] { queue.run_on(no_cpu, [] {}); }); },
+                      {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::run_on(cpu, f) | of a queue that is not per_cpu"] = [] {
+    return with_queue([](workqueue& queue) { return answer_of([&] { queue.run_on(0, [] {}); }); });
+  };
+  t["workqueue::run_on(cpu, f) | the runtime was shut down"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          queue.owner().shutdown(1h);
+          return answer_of([&] { queue.run_on(0, [] {}); });
+        },
+        {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::run_on(cpu, f) | from the one callback that may run there"] = [] {
+    return with_queue([](workqueue& queue) { return from_callback(queue, [&] { queue.run_on(0, [] {}); }); },
+                      {.max_active = 1, .per_cpu = true}, one_cpu);
+  };
+  t["workqueue::run_on_each_cpu(f) | of a queue that is not per_cpu"] = [] {
+    return with_queue([](workqueue& queue) { return answer_of([&] { queue.run_on_each_cpu([] {}); }); });
+  };
+  t["workqueue::run_on_each_cpu(f) | the runtime was shut down"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          queue.owner().shutdown(1h);
+          return answer_of([&] { queue.run_on_each_cpu([] {}); });
+        },
+        {.per_cpu = true}, one_cpu);
+  };
+  t["workqueue::run_on_each_cpu(f) | from the one callback that may run there"] = [] {
+    return with_queue([](workqueue& queue) { return from_callback(queue, [&] { queue.run_on_each_cpu([] {}); }); },
+                      {.max_active = 1, .per_cpu = true}, one_cpu);
+  };
+}
+
+void add_limits_and_waits(table& t) {
+  t["workqueue::flush() | from a callback of the queue"] = [] {
+    return with_queue([](workqueue& queue) { return from_callback(queue, [&] { return queue.flush(); }); });
+  };
+  t["workqueue::drain() | from a callback of the queue"] = [] {
+    return with_queue([](workqueue& queue) { return from_callback(queue, [&] { return queue.drain(); }); });
+  };
+  t["~workqueue() | from a callback of the queue"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      auto queue = std::make_unique<workqueue>(rt, workqueue_options{.name = "asked"});
+      gate ended;
+      queue->submit([&] {
+        queue.reset();
+        ended.open();
+      });
+      ended.wait();
+      eventually([&] { return rt.stats().pools[0].idle == rt.stats().pools[0].workers; });
+      return "returned";
+    });
+  };
+  t["workqueue::set_max_active(n) | 0"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_max_active(0)); });
+  };
+  t["workqueue::set_max_active(n) | 2049"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_max_active(2'049)); });
+  };
+  t["workqueue::set_max_active(n) | of an ordered queue"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_max_active(2)); }, {.ordered = true});
+  };
+  t["workqueue::set_min_active(n) | above max_active"] = [] {
+    return with_queue(
+        [](workqueue& queue) { return told(queue.set_min_active(100) && queue.stats().max_active == 10); },
+        {.max_active = 10, .per_node = true}, one_cpu);
+  };
+  t["workqueue::set_min_active(n) | of an ordered queue"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_min_active(2)); }, {.ordered = true});
+  };
+  t["workqueue::set_min_active(n) | of a per_cpu queue"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_min_active(2)); }, {.per_cpu = true}, one_cpu);
+  };
+}
+
+// What `call(item)` answers in the item's own callback.
+template <class Item, class F>
+std::string from_itself(const F& call, workqueue_options options = {}) {
+  return with_queue(
+      [&](workqueue& queue) {
+        struct object {
+          const F& call;
+          std::string answer;
+          Item item{[this] { answer = answer_of([this] { return call(item); }); }};
+        } o{call, {}};
+        queue.queue(o.item);
+        queue.flush();
+        return o.answer;
+      },
+      options);
+}
+
+std::string told(const cancel_result& r) { return r.ended ? "ended" : "not ended"; }
+
+void add_items(table& t) {
+  t["work::cancel() | it is not pending"] = [] {
+    work w{[] {}};
+    return told(w.cancel());
+  };
+  t["work::cancel_sync() | from its own callback"] = [] {
+    return from_itself<work>([](work& w) { return w.cancel_sync(); });
+  };
+  t["work::cancel_sync_for(limit) | from its own callback"] = [] {
+    return from_itself<work>([](work& w) { return told(w.cancel_sync_for(1h)); });
+  };
+  t["work::cancel_sync_for(limit) | negative, while the callback runs"] = [] {
+    return with_queue([](workqueue& queue) {
+      gate entered;
+      gate leave;
+      work w{[&] {
+        entered.open();
+        const blocking_scope scope;
+        leave.wait();
+      }};
+      queue.queue(w);
+      entered.wait();
+      const cancel_result r = w.cancel_sync_for(min_ns);
+      leave.open();
+      return told(r);
+    });
+  };
+  t["work::cancel_sync_for(limit) | the greatest there is"] = [] {
+    return with_queue([](workqueue& queue) {
+      work w{[] {}};
+      queue.queue(w);
+      return told(w.cancel_sync_for(max_ns));
+    });
+  };
+  t["work::disable() | for the 65536th time"] = [] {
+    return with_queue([](workqueue& queue) {
+      work w{[] {}};
+      queue.queue(w);
+      queue.flush();
+      for (int i = 0; i < 65'535; ++i) w.disable();
+      return told(w.disable());
+    });
+  };
+  t["work::disable_sync() | from its own callback"] = [] {
+    return from_itself<work>([](work& w) { return w.disable_sync(); });
+  };
+  t["work::enable() | it is not disabled"] = [] {
+    return with_queue([](workqueue& queue) {
+      work w{[] {}};
+      queue.queue(w);
+      queue.flush();
+      return told(w.enable());
+    });
+  };
+  t["work::enable() | it is not disabled, and was never queued"] = [] {
+    return in_child([] {
+      work w{[] {}};
+      return w.enable();
+    });
+  };
+  t["work::flush() | from its own callback"] = [] { return from_itself<work>([](work& w) { return w.flush(); }); };
+  t["work::flush() | pending, from a callback of its ordered queue"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          work later{[] {}};
+          return from_callback(queue, [&] {
+            queue.queue(later);
+            return later.flush();
+          });
+        },
+        {.ordered = true});
+  };
+  t["work::flush() | never queued"] = [] {
+    work w{[] {}};
+    return told(w.flush());
+  };
+  t["~work() | from its own callback"] = [] {
+    return with_queue([](workqueue& queue) {
+      auto owned = std::make_unique<std::optional<work>>();
+      test::counter ended;
+      owned->emplace([&] {
+        owned->reset();
+        ended.add();
+      });
+      queue.queue(**owned);
+      ended.wait_for(1);
+      queue.flush();
+      return "returned";
+    });
+  };
+  t["work::find_run() | it does not run"] = [] {
+    const work w{[] {}};
+    return w.find_run() ? "some" : "none";
+  };
+  t["delayed_work::cancel_sync(), disable_sync(), flush() | from its own callback"] = [] {
+    return from_itself<delayed_work>([](delayed_work& w) { return w.cancel_sync() || w.disable_sync() || w.flush(); });
+  };
+  t["delayed_work::cancel_sync_for(limit) | from its own callback"] = [] {
+    return from_itself<delayed_work>([](delayed_work& w) { return told(w.cancel_sync_for(max_ns)); });
+  };
+  t["delayed_work::enable() | it is not disabled"] = [] {
+    return with_queue([](workqueue& queue) {
+      delayed_work w{[] {}};
+      queue.queue(w);
+      queue.flush();
+      return told(w.enable());
+    });
+  };
+  t["current_work() | outside of a callback"] = [] { return current_work() == nullptr ? "null" : "some"; };
+  const auto described = [](const char* text) {
+    return with_queue([text](workqueue& queue) {
+      return from_callback(queue, [&] {
+        set_worker_description("before");
+        set_worker_description(text);
+        std::string all;
+        for (const worker_stats& w : queue.owner().stats().workers) all += "'" + w.description + "' ";
+        return all;
+      });
+    });
+  };
+  t["set_worker_description(text) | null"] = [described] { return described(nullptr); };
+  t["set_worker_description(text) | more than 31 characters"] = [described] {
+    return described("0123456789012345678901234567890123456789");
+  };
+  t["set_worker_description(text) | outside of a callback"] = [] {
+    return answer_of([] { set_worker_description("nobody"); });
+  };
+}
+
+void add_groups(table& t) {
+  t["task_group::run(f) | the runtime was shut down"] = [] {
+    return with_queue([](workqueue& queue) {
+      queue.owner().shutdown(1h);
+      task_group group{queue};
+      return told(group.run([] {}));
+    });
+  };
+  t["task_group::run(f) | an empty std::function"] = [] {
+    return with_queue([](workqueue& queue) {
+      task_group group{queue};
+      group.run(std::function<void()>{});
+      return answer_of([&] { group.wait(); });
+    });
+  };
+  t["task_group::wait() | from a child of the group"] = [] {
+    return with_queue([](workqueue& queue) {
+      task_group group{queue};
+      std::string answer;
+      group.run([&] { answer = answer_of([&] { group.wait(); }); });
+      group.wait();
+      return answer;
+    });
+  };
+  t["task_group::wait() | from a child of another group that a child waits for"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          task_group group{queue};
+          std::string answer;
+          group.run([&] {
+            task_group other{queue};
+            other.run([&] { answer = answer_of([&] { group.wait(); }); });
+            other.wait();
+          });
+          group.wait();
+          return answer;
+        },
+        {.max_active = 1});
+  };
+  t["~task_group() | from a child of the group"] = [] {
+    return in_child([] {
+      workqueue queue{{.name = "asked"}};
+      auto group = std::make_unique<task_group>(queue);
+      task_group* const its = group.get();
+      its->run([&] { group.reset(); });
+      queue.flush();
+    });
+  };
+  t["~task_group() | an exception that nobody asked for"] = [] {
+    return with_queue([](workqueue& queue) {
+      {
+        task_group group{queue};
+        group.run([] { throw std::runtime_error{"seven"}; });
+      }
+      return "returned";
+    });
+  };
+}
+
+void add_values(table& t) {
+  t["future::ready(), wait(), wait_for(timeout), get() | it is not valid"] = [] {
+    future<int> f;
+    std::set<std::string> all{answer_of([&] { return f.ready(); }), answer_of([&] { f.wait(); }),
+                              answer_of([&] { return f.wait_for(1ms); }), answer_of([&] { f.get(); })};
+    return all.size() == 1 ? *all.begin() : "not all the same";
+  };
+  t["future::get() | for the second time"] = [] {
+    return with_queue([](workqueue& queue) {
+      future<int> f = queue.submit_for_result([] { return 1; });
+      f.get();
+      return answer_of([&] { f.get(); });
+    });
+  };
+  t["future::get() | the promise is gone"] = [] {
+    future<int> f;
+    {
+      const promise<int> p;
+      f = p.get_future();
+    }
+    return answer_of([&] { f.get(); });
+  };
+  t["future::wait_for(timeout) | negative"] = [] {
+    const promise<int> p;
+    const future<int> f = p.get_future();
+    return told(f.wait_for(min_ns));
+  };
+  t["future::wait_for(timeout) | the greatest there is"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.submit_for_result([] {}).wait_for(max_ns)); });
+  };
+  t["promise::get_future() | for the second time"] = [] {
+    const promise<int> p;
+    static_cast<void>(p.get_future());
+    return answer_of([&] { static_cast<void>(p.get_future()); });
+  };
+  t["promise::set_from(f) | for the second time"] = [] {
+    promise<int> p;
+    auto f = [] { return 1; };
+    p.set_from(f);
+    return answer_of([&] { p.set_from(f); });
+  };
+  t["promise::get_future(), set_from(f) | it was moved from"] = [] {
+    promise<int> p;
+    const promise<int> other{std::move(p)};
+    auto f = [] { return 1; };
+    // NOLINTNEXTLINE(bugprone-use-after-move): that is the question.
+    std::set<std::string> all{answer_of([&] { static_cast<void>(p.get_future()); }), answer_of([&] { p.set_from(f); })};
+    return all.size() == 1 ? *all.begin() : "not all the same";
+  };
+  t["result::value(), *, -> | there is an error"] = [] {
+    result<std::string> r{std::make_error_code(std::errc::no_such_device)};
+    std::set<std::string> all{answer_of([&] { r.value(); }), answer_of([&] { *r; }), answer_of([&] { r->size(); })};
+    return all.size() == 1 ? *all.begin() : "not all the same";
+  };
+  t["result(error) | an error_code that is no error"] = [] { return made_of(result<int>{std::error_code{}}.error()); };
+}
+
+void add_scopes_and_system(table& t) {
+  t["blocking_scope() | left open when the callback returns"] = [] {
+    return with_queue([](workqueue& queue) {
+      std::optional<blocking_scope> scope;
+      queue.submit([&] { scope.emplace(); });
+      queue.flush();
+      return "returned";
+    });
+  };
+  t["blocking_scope() | outside of a callback"] = [] { return answer_of([] { const blocking_scope scope; }); };
+  t["~nonblocking_scope() | in another thread"] = [] {
+    auto scope = std::make_unique<nonblocking_scope>();
+    bool active = true;
+    std::thread{[&] {
+      scope.reset();
+      active = nonblocking_scope::active();
+    }}.join();
+    scope.reset();
+    return told(active);
+  };
+  t["system_queue(runtime) | it was shut down"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      return answer_of([&] { system_queue(rt); });
+    });
+  };
+  t["system_queue(runtime) | the default runtime's options are illegal"] = [] {
+    return in_child([] {
+      runtime::configure_default({.max_workers = 0});
+      system_queue();
+    });
+  };
+  t["schedule(item) | it is pending, or disabled"] = [] {
+    return with_default([] {
+      work w{[] {}};
+      w.disable();
+      return schedule(w);
+    });
+  };
+  t["schedule_on(cpu, item) | a CPU that does not exist"] = [] {
+    return with_default([] {
+      work w{[] {}};
+      return schedule_on(no_cpu, w);
+    });
+  };
+  t["schedule_delayed(item, delay) | negative"] = [] {
+    return with_default([] {
+      delayed_work w{[] {}};
+      return schedule_delayed(w, min_ns);
+    });
+  };
+  t["schedule_delayed_on(cpu, item, delay) | a CPU that does not exist"] = [] {
+    return with_default([] {
+      delayed_work w{[] {}};
+      return schedule_delayed_on(no_cpu, w, 1ms);
+    });
+  };
+  t["run_on_cpu(cpu, f) | a CPU that does not exist"] = [] { return with_default([] { run_on_cpu(no_cpu, [] {}); }); };
+  t["run_on_each_cpu(f) | the default runtime was shut down"] = [] {
+    return with_default([] {
+      system_queue();
+      shutdown(1h);
+      run_on_each_cpu([] {});
+    });
+  };
+  t["execute_in_process_context(f) | in a nonblocking_scope, the default runtime was shut down"] = [] {
+    return with_default([] {
+      system_queue();
+      shutdown(1h);
+      const nonblocking_scope scope;
+      return execute_in_process_context([] {});
+    });
+  };
+  t["execute_in_process_context(f) | an empty std::function"] = [] {
+    return answer_of([] { return execute_in_process_context(std::function<void()>{}); });
+  };
+}
+
+table all_calls() {
+  table t;
+  add_runtime_options(t);
+  add_runtime(t);
+  add_workqueue_options(t);
+  add_queueing(t);
+  add_places(t);
+  add_limits_and_waits(t);
+  add_items(t);
+  add_groups(t);
+  add_values(t);
+  add_scopes_and_system(t);
+  return t;
+}
+
+// ---- the page ----------------------------------------------------------------------------------------------
+
+struct row {
+  std::string key;     // "call | wrong argument", without backticks
+  std::string answer;  // as on the page
+};
+
+std::string trimmed(std::string s) {
+  s.erase(0, s.find_first_not_of(' '));
+  s.erase(s.find_last_not_of(' ') + 1);
+  return s;
+}
+
+std::vector<row> rows_of_page() {
+  std::ifstream page{WRING_BAD_INPUT_PAGE};
+  std::vector<row> rows;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line == "| call | wrong argument | answer |") inside = true;
+    if (line.empty()) inside = false;
+    if (!inside || line.starts_with("| call |") || line.starts_with("|---")) continue;
+    std::string plain;
+    for (const char c : line) {
+      if (c != '`') plain += c;
+    }
+    const auto first = plain.find('|', 1);
+    const auto second = plain.find('|', first + 1);
+    rows.push_back({trimmed(plain.substr(1, first - 1)) + " | " + trimmed(plain.substr(first + 1, second - first - 1)),
+                    line.substr(line.find('|', line.find('|', 1) + 1) + 1)});
+  }
+  return rows;
+}
+
+// What stands in backticks there.
+std::vector<std::string> fragments_of(const std::string& answer) {
+  std::vector<std::string> found;
+  for (std::size_t at = 0; (at = answer.find('`', at)) != std::string::npos;) {
+    const auto end = answer.find('`', at + 1);
+    if (end == std::string::npos) break;
+    found.push_back(answer.substr(at + 1, end - at - 1));
+    at = end + 1;
+  }
+  return found;
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// WQ-20, WQ-22, WQ-35, WQ-46, WQ-68, WQ-86, WQ-98, WQ-125. Method: each row's call is made, on a runtime of its own or
+// in a forked child; all that the row has in backticks is in the answer, which speaks of misuse or a warning if and
+// only if the row does.
+TEST(bad_input, is_answered_as_the_reference_says) {
+  for (const char* name : {"WRING_CPUS", "WRING_DETECT"}) ::unsetenv(name);
+  table calls = all_calls();
+  for (const auto& [key, answer] : rows_of_page()) {
+    const auto call = calls.find(key);
+    if (call == calls.end()) {
+      ADD_FAILURE() << "nobody makes the call of the row: " << key;
+      continue;
+    }
+    const std::string observed = call->second();
+    calls.erase(call);
+    const std::vector<std::string> fragments = fragments_of(answer);
+    EXPECT_FALSE(fragments.empty()) << key;
+    for (const std::string& fragment : fragments) {
+      EXPECT_TRUE(has(observed, fragment))
+          << key << "\n  is to be answered by: " << answer << "\n  and was by: " << observed;
+    }
+    for (const std::string kind : {"misuse", "warning"}) {
+      EXPECT_EQ(has(observed, kind + ": "), has(answer, kind)) << key << "\n  was answered by: " << observed;
+    }
+  }
+  for (const auto& [key, call] : calls) ADD_FAILURE() << "no row of the page has the call: " << key;
+}
+
+}  // namespace
+}  // namespace wring
