@@ -134,9 +134,11 @@ bool workqueue::modify(delayed_work& item, std::chrono::nanoseconds delay) noexc
 
 namespace {
 
-bool submit_one_off(detail::pool_workqueue* q, detail::item& closure) noexcept {
+// `q` null: refused already; `owner` is any queue of the runtime that the closure's storage is from.
+bool submit_one_off(detail::pool_workqueue& owner, detail::pool_workqueue* q, detail::item& closure) noexcept {
   detail::state_of(closure).init(detail::item_state::pending | detail::item_state::one_shot);
   if (q != nullptr && q->submit(closure)) return true;
+  if (q == nullptr) detail::place_of(closure).store(detail::item_place::make(owner), base::order::relaxed);
   closure.entry(closure, detail::item_op::destroy);
   return false;
 }
@@ -144,11 +146,11 @@ bool submit_one_off(detail::pool_workqueue* q, detail::item& closure) noexcept {
 }  // namespace
 
 bool workqueue::submit_closure(detail::item& closure) noexcept {
-  return submit_one_off(&detail::home_of(*pwq_), closure);
+  return submit_one_off(*pwq_, &detail::home_of(*pwq_), closure);
 }
 
 bool workqueue::submit_closure_on(unsigned cpu, detail::item& closure) noexcept {
-  return submit_one_off(of_cpu(*pwq_, cpu), closure);
+  return submit_one_off(*pwq_, of_cpu(*pwq_, cpu), closure);
 }
 
 void workqueue::run_bound(const unsigned* cpu, void (*call)(void*, unsigned), void* context) {

@@ -217,8 +217,8 @@ std::string made_of(const std::error_code& e) { return "error " + name_of(e); }
 using wrong_call = std::function<std::string()>;
 using table = std::map<std::string, wrong_call>;
 
-// [rows]
 void add_runtime_options(table& t) {
+  // [rows]
   t["runtime(options) | cpus = 4097"] = [] { return runtime_of({.cpus = 4'097}); };
   t["runtime(options) | max_workers = 0"] = [] { return runtime_of({.max_workers = 0}); };
   t["runtime(options) | max_workers = 65001"] = [] { return runtime_of({.max_workers = 65'001}); };
@@ -934,13 +934,13 @@ void add_scopes_and_system(table& t) {
   };
   t["blocking_scope() | outside of a callback"] = [] { return answer_of([] { const blocking_scope scope; }); };
   t["~nonblocking_scope() | in another thread"] = [] {
-    auto scope = std::make_unique<nonblocking_scope>();
+    std::unique_ptr<nonblocking_scope> scope;
     bool active = true;
+    std::thread{[&] { scope = std::make_unique<nonblocking_scope>(); }}.join();
     std::thread{[&] {
       scope.reset();
       active = nonblocking_scope::active();
     }}.join();
-    scope.reset();
     return told(active);
   };
   t["system_queue(runtime) | it was shut down"] = [] {
