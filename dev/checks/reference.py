@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""reference: every public header has a page, every page has the one skeleton, and its synopsis is complete."""
+"""reference: every public header has a page, every page has the one skeleton, and its synopsis is complete; the page
+about wrong input knows every function and every option."""
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ CLAIM = "each public header has a page with the one skeleton, whose synopsis nam
 SECTIONS = ["Synopsis", "Meaning", "Errors", "Threads", "Example", "Rule", "See also"]
 FOLDER = "docs/reference"
 INDEX = f"{FOLDER}/README.md"
+BAD_INPUT = f"{FOLDER}/bad-input.md"
 OF_NO_HEADER = {INDEX, f"{FOLDER}/conformance.md"}
 
 _LABEL = re.compile(r"\b(public|protected|private)\s*:(?!:)")
@@ -71,6 +73,16 @@ def declared(header):
     return {name for kind, text in _statements(code) for name in _names(kind, text)}
 
 
+def callable_names(header):
+    """Those of them that one can call, and the fields of structs whose name ends in options."""
+    code = re.sub(r"^\s*#.*$", "", cpp.code_only(header), flags=re.M)
+    calls = {name for kind, text in _statements(code) if "(" in text and kind != "enum" and "using " not in text
+             for name in _names(kind, text)}
+    for options in re.finditer(r"^( *)struct \w*options \{.*?^\1\};", code, re.S | re.M):
+        calls |= {name for kind, text in _statements(options[0]) if kind == "struct" for name in _names(kind, text)}
+    return calls
+
+
 def _sections(text):
     """(line, title, body) of each part that begins with a heading of the second level."""
     found, inside = [], False
@@ -105,7 +117,10 @@ def run(tree):
         yield from _page_findings(name, tree.text(name))
         if f"({Path(name).name})" not in index:
             yield Finding(INDEX, 1, f"does not lead to {name}")
+    wrong = tree.text(BAD_INPUT) if (tree.root / BAD_INPUT).is_file() else ""
     for header in headers:
+        if missing := sorted(n for n in callable_names(tree.text(header)) if not re.search(rf"\b{n}\b", wrong)):
+            yield Finding(BAD_INPUT, 1, f"does not say what is wrong input of {', '.join(missing)} of {header}, or that none is")
         page = f"{FOLDER}/{header.removeprefix('include/wring/').removesuffix('.h')}.md"
         if page not in pages:
             yield Finding(header, 1, f"has no page {page}")
@@ -120,7 +135,9 @@ def self_test():
     namespace detail { class inner { public: int hidden; }; }
     enum class mode : int { fast, safe };
     using handler = void (*)(int);
-    struct options { unsigned count = 0; long wait{5}; };
+    struct options {
+     unsigned count = 0; long wait{5};
+    };
     template <class F> requires std::is_invocable_v<F&>
     class thing {
      public:
@@ -135,13 +152,17 @@ def self_test():
     }
     """
     assert declared(header) == {"mode", "fast", "safe", "handler", "options", "count", "wait", "thing", "go", "free_one"}
+    assert callable_names(header) == {"thing", "go", "free_one", "count", "wait"}
     page = "# thing\n" + "".join(f"## {s}\n{{{s.split()[0].lower()}}}\n" for s in SECTIONS)
     parts = {"synopsis": "mode fast safe handler options count wait thing go free_one", "meaning": "m", "errors": "None.",
              "threads": "Any.", "example": "<!-- from: a.cc -->", "rule": "- **WQ-1** it is so", "see": "x"}
-    good = {"include/wring/thing.h": header, f"{FOLDER}/thing.md": page.format(**parts), INDEX: "[thing](thing.md)\n"}
+    good = {"include/wring/thing.h": header, f"{FOLDER}/thing.md": page.format(**parts),
+            BAD_INPUT: page.format(**{**parts, "synopsis": "thing go free_one count wait"}),
+            INDEX: "[thing](thing.md) [wrong](bad-input.md)\n"}
     assert not findings_in(run, good)
     for part, text in (("synopsis", "thing"), ("errors", ""), ("example", "int x;"), ("rule", "the usual")):
         assert len(findings_in(run, {**good, f"{FOLDER}/thing.md": page.format(**{**parts, part: text})})) == 1
     assert len(findings_in(run, {**good, f"{FOLDER}/thing.md": page.format(**parts).replace("## Errors", "## Faults")})) == 1
-    assert len(findings_in(run, {**good, INDEX: ""})) == 1
+    assert len(findings_in(run, {**good, INDEX: ""})) == 2
+    assert len(findings_in(run, {**good, BAD_INPUT: page.format(**{**parts, "synopsis": "thing go free_one count"})})) == 1
     assert len(findings_in(run, {**good, "include/wring/new.h": ""})) == 1

@@ -53,11 +53,12 @@ pools::machine& pools::asked_machine() {
 
 std::unique_ptr<pools::machine> pools::read_machine() const {
   auto m = std::make_unique<machine>(machine{topology_of(services_.options.topology, services_.home), {}});
+  const std::size_t divisions = m->topology.cpus().size() + m->topology.nodes().size();
+  if (unbound_count + 2 * divisions > index_max) refuse_crowd();  // normal and high
   unsigned index = unbound_count;
   const auto add = [&](worker_pool::config c) {
     for (const bool high : {false, true}) {
       c.index = index++;
-      if (c.index > index_max) refuse_crowd();
       c.high_priority = high;
       m->pools.push_back(std::make_unique<worker_pool>(services_, c));
     }

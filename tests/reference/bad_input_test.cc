@@ -266,9 +266,9 @@ void add_runtime(table& t) {
     return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
                         {.topology = "nonsense"});
   };
-  t["runtime::cpus() | topology = \"pu:9000\""] = [] {
+  t["runtime::cpus() | topology = \"node:16 core:16 pu:40\""] = [] {
     return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
-                        {.topology = "pu:9000"});
+                        {.topology = "node:16 core:16 pu:40"});
   };
   t["runtime::default_instance() | configured with illegal options"] = [] {
     return in_child([] {
