@@ -529,7 +529,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   on_error_ = options.on_error;
   error_context_ = options.error_context;
   const std::size_t length = std::min(options.name.size(), sizeof name_ - 1);
-  std::memcpy(name_, options.name.data(), length);
+  std::copy_n(options.name.data(), length, name_);  // no memcpy(): the name may be null
   name_[length] = '\0';
   max_active_.store(its_max_active, base::order::relaxed);
   limit_ = its_max_active;
