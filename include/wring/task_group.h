@@ -72,8 +72,8 @@ class WRING_EXPORT task_group {
 
   bool start(detail::child& child) noexcept;
   void finish(std::exception_ptr error, std::uint32_t forks) noexcept;  // a child has ended
-  void wait_for_children() noexcept;
-  void wait_inside(detail::pool_workqueue& q) noexcept;
+  bool wait_for_children() noexcept;
+  bool wait_inside(detail::pool_workqueue& q) noexcept;
   bool run_children(detail::pool_workqueue& q) noexcept;
   void revive() noexcept;
   void sleep(const detail::group_wait* inside) noexcept;

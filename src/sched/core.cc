@@ -21,6 +21,8 @@ constexpr std::chrono::hours longest{24 * 365};
 
 void refuse_times(const runtime_options& o) {
   if (o.idle_timeout > longest) refuse("wring::runtime_options::idle_timeout is above a year");
+  if (o.mayday_initial > longest) refuse("wring::runtime_options::mayday_initial is above a year");
+  if (o.mayday_interval > longest) refuse("wring::runtime_options::mayday_interval is above a year");
   if (o.creation_retry > longest) refuse("wring::runtime_options::creation_retry is above a year");
   if (o.stall_floor > longest) refuse("wring::runtime_options::stall_floor is above a year; 0 turns it off");
   if (o.cpu_intensive_threshold > longest)

@@ -53,8 +53,7 @@ pools::machine& pools::asked_machine() {
 
 std::unique_ptr<pools::machine> pools::read_machine() const {
   auto m = std::make_unique<machine>(machine{topology_of(services_.options.topology, services_.home), {}});
-  const std::size_t divisions = m->topology.cpus().size() + m->topology.nodes().size();
-  if (unbound_count + 2 * divisions > index_max) refuse_crowd();  // normal and high
+  if (unbound_count + 4 * m->topology.cpus().size() + 2 * m->topology.nodes().size() > index_max) refuse_crowd();
   unsigned index = unbound_count;
   const auto add = [&](worker_pool::config c) {
     for (const bool high : {false, true}) {

@@ -44,15 +44,17 @@ bool belongs_to(item& it, const task_group& group) noexcept {
   return (state_of(it).load(base::order::relaxed) & item_state::child) != 0 && static_cast<child&>(it).group == &group;
 }
 
-// A child of the group waits for the group, maybe from inside a child of another one: for itself. True: reported.
-bool waits_for_itself(const task_group& group, pool_workqueue& q, const char* call) noexcept {
+// The calling thread is inside a child of the group, maybe inside of one of another group.
+bool inside_child_of(const task_group& group) noexcept {
   for (const frame* f = frame::innermost(); f != nullptr; f = f->outer) {
-    if (f->running == nullptr || !f->one_shot || !belongs_to(*f->running, group)) continue;
-    q.misuse("a task_group was waited for by one of its own children, which would never end",
-             std::string{"call: "} + call);
-    return true;
+    if (f->running != nullptr && f->one_shot && belongs_to(*f->running, group)) return true;
   }
   return false;
+}
+
+void report_wait_for_itself(pool_workqueue& q, const char* call) noexcept {
+  q.misuse("a task_group was waited for by one of its own children, which would never end",
+           std::string{"call: "} + call);
 }
 }  // namespace
 }  // namespace detail
@@ -164,12 +166,14 @@ void task_group::sleep(const detail::group_wait* inside) noexcept {
   }
 }
 
-// By a callback of the queue, which keeps its slot: when no other is free, nobody else can start its children.
-void task_group::wait_inside(detail::pool_workqueue& q) noexcept {
+// By a callback of the queue, which keeps its slot: when no other is free, nobody else can start its children. False:
+// it would wait for itself.
+bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
   for (;;) {
     const bool may_run_more = run_children(q);
     revive();  // one of them may have forked
-    if (!has_children()) return;
+    if (!has_children()) return true;
+    if (detail::inside_child_of(*this)) return false;
     // First this, then a last look: pairs with start(), which publishes the child first.
     atomically(outstanding_).fetch_or(sleeper | inside_sleeper, base::order::seq_cst);
     detail::group_wait here{*this};
@@ -183,27 +187,34 @@ void task_group::wait_inside(detail::pool_workqueue& q) noexcept {
   }
 }
 
-void task_group::wait_for_children() noexcept {
+// False: as wait_inside().
+bool task_group::wait_for_children() noexcept {
   revive();
   // Children of a divided queue belong where they were queued: only who is there already may run them.
   detail::pool_workqueue* const first = queue_->pwq_;
   detail::pool_workqueue& q = detail::home_of(*first);
   if (detail::inside(q)) {
-    wait_inside(q);
+    if (!wait_inside(q)) return false;
   } else {
     if (first->siblings() == nullptr) run_children(q);
     revive();
-    if (has_children()) sleep(nullptr);
+    if (has_children()) {
+      if (detail::inside_child_of(*this)) return false;
+      sleep(nullptr);
+    }
   }
   // Bits may stay from a sleep; nobody sleeps on 0 children.
   const auto word = atomically(outstanding_);
   std::uint32_t left = word.load(base::order::relaxed);
   if (left != 0 && left < called) word.compare_exchange_strong(left, 0, base::order::relaxed, base::order::relaxed);
+  return true;
 }
 
 void task_group::wait() {
-  if (detail::waits_for_itself(*this, *queue_->pwq_, "wait()")) return;
-  wait_for_children();
+  if (!wait_for_children()) {
+    detail::report_wait_for_itself(*queue_->pwq_, "wait()");
+    return;
+  }
   if (atomically(failed_).exchange(0, base::order::acquire) != 0) {
     std::exception_ptr error;
     std::swap(error, error_);
@@ -212,9 +223,10 @@ void task_group::wait() {
 }
 
 task_group::~task_group() {
-  // Its child would come back to a group that is gone: that cannot go on, whatever the handler says.
-  if (detail::waits_for_itself(*this, *queue_->pwq_, "~task_group()")) std::abort();
-  wait_for_children();
+  if (!wait_for_children()) {
+    detail::report_wait_for_itself(*queue_->pwq_, "~task_group()");
+    std::abort();  // whatever the handler says: its child would come back to a group that is gone
+  }
   if (error_) {
     queue_->pwq_->home().report().warn("a task_group of queue '" + queue_->pwq_->name() +
                                        "' was destroyed with an exception of a child that nobody asked for");

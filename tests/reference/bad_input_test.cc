@@ -231,6 +231,10 @@ void add_runtime_options(table& t) {
   t["runtime(options) | idle_timeout above a year"] = [] { return runtime_of({.idle_timeout = year + 1ms}); };
   t["runtime(options) | creation_retry = 0"] = [] { return runtime_of({.creation_retry = 0ms}); };
   t["runtime(options) | creation_retry above a year"] = [] { return runtime_of({.creation_retry = year + 1ms}); };
+  t["runtime(options) | mayday_initial = 0"] = [] { return runtime_of({.mayday_initial = 0ms}); };
+  t["runtime(options) | mayday_initial above a year"] = [] { return runtime_of({.mayday_initial = year + 1ms}); };
+  t["runtime(options) | mayday_interval = 0"] = [] { return runtime_of({.mayday_interval = 0ms}); };
+  t["runtime(options) | mayday_interval above a year"] = [] { return runtime_of({.mayday_interval = year + 1ms}); };
   t["runtime(options) | stall_floor negative"] = [] { return runtime_of({.stall_floor = -1ms}); };
   t["runtime(options) | stall_floor above a year"] = [] { return runtime_of({.stall_floor = year + 1ms}); };
   t["runtime(options) | detect none of its values"] = [] { return runtime_of({.detect = detection{9}}); };
@@ -378,6 +382,11 @@ void add_workqueue_options(table& t) {
   t["workqueue(options) | ordered, per_node"] = [] { return queue_of({.ordered = true, .per_node = true}); };
   t["workqueue(options) | unmanaged, per_cpu"] = [] { return queue_of({.unmanaged = true, .per_cpu = true}); };
   t["workqueue(options) | unmanaged, per_node"] = [] { return queue_of({.unmanaged = true, .per_node = true}); };
+  t["workqueue(options) | bh, max_active = 1"] = [] { return queue_of({.max_active = 1, .bh = true}); };
+  t["workqueue(options) | bh, rescuer"] = [] { return queue_of({.bh = true, .rescuer = true}); };
+  t["workqueue(options) | power_efficient, ordered"] = [] {
+    return queue_of({.ordered = true, .power_efficient = true});
+  };
   t["workqueue(options) | per_cpu, per_node"] = [] { return queue_of({.per_cpu = true, .per_node = true}); };
   t["workqueue(options) | cpu_intensive without per_cpu"] = [] {
     return queue_of({.name = "q", .cpu_intensive = true});
@@ -642,6 +651,9 @@ void add_limits_and_waits(table& t) {
   };
   t["workqueue::set_max_active(n) | 2049"] = [] {
     return with_queue([](workqueue& queue) { return told(queue.set_max_active(2'049)); });
+  };
+  t["workqueue::set_max_active(n) | of a bh queue"] = [] {
+    return with_queue([](workqueue& queue) { return told(queue.set_max_active(2)); }, {.bh = true});
   };
   t["workqueue::set_max_active(n) | of an ordered queue"] = [] {
     return with_queue([](workqueue& queue) { return told(queue.set_max_active(2)); }, {.ordered = true});
@@ -942,6 +954,21 @@ void add_scopes_and_system(table& t) {
       active = nonblocking_scope::active();
     }}.join();
     return told(active);
+  };
+  t["create_workqueue(name, runtime), create_freezable_workqueue, create_singlethread_workqueue | the runtime was shut "
+    "down"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      std::set<std::string> answers;
+      for (const auto& create : {create_workqueue, create_freezable_workqueue, create_singlethread_workqueue}) {
+        answers.insert(answer_of([&] { const workqueue queue = create("old", rt); }));
+      }
+      return answers.size() == 1 ? *answers.begin() : "not the same";
+    });
+  };
+  t["system_queue(kind, runtime) | kind = 10"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) { return answer_of([&] { system_queue(static_cast<system_kind>(10), rt); }); });
   };
   t["system_queue(runtime) | it was shut down"] = [] {
     return with_runtime([](runtime& rt, ear&) {
