@@ -18,3 +18,15 @@ list(TRANSFORM WRING_PRIVATE_PACKAGES REPLACE "(.+)" "PkgConfig::wring_\\1" OUTP
 # Workers and the timekeeper live as long as the default runtime, that is, until the process ends. dlclose() of the
 # library, or of a plugin that contains the static one, must not unmap the code under them.
 set(WRING_KEEP_LOADED -Wl,-z,nodelete)
+
+# The optional component wring::rcu alone needs liburcu. It is built where that is found, but a project that embeds wring
+# has to ask for it (WRING_RCU).
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND)
+  pkg_check_modules(wring_liburcu QUIET IMPORTED_TARGET GLOBAL liburcu-bp)
+endif()
+if(PROJECT_IS_TOP_LEVEL AND wring_liburcu_FOUND)
+  set(WRING_HAS_LIBURCU ON)
+else()
+  set(WRING_HAS_LIBURCU OFF)
+endif()

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `make install` puts where: libraries, headers, package config, man pages, shell completion.
 # The components runtime, development and tools are the Debian packages of cmake/packages.cmake; documents is what
-# those carry in another form.
+# those carry in another form. rcu is in no package.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/wring)
 
 install(TARGETS wring wring-static EXPORT wringTargets
   LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
   ARCHIVE COMPONENT development)
-install(DIRECTORY include/wring DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/wring DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
+  FILES_MATCHING PATTERN "*.h" PATTERN rcu.h EXCLUDE)
 install(EXPORT wringTargets NAMESPACE wring:: DESTINATION ${package_dir} COMPONENT development)
+
+# find_package(wring COMPONENTS rcu) reads a file of its own, so nobody else needs liburcu.
+if(WRING_RCU)
+  install(TARGETS wring-rcu wring-rcu-static EXPORT wringRcuTargets ARCHIVE COMPONENT rcu)
+  install(FILES include/wring/rcu.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wring COMPONENT rcu)
+  install(EXPORT wringRcuTargets NAMESPACE wring:: DESTINATION ${package_dir} COMPONENT rcu)
+endif()
 
 configure_package_config_file(cmake/wringConfig.cmake.in ${PROJECT_BINARY_DIR}/wringConfig.cmake
   INSTALL_DESTINATION ${package_dir})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# wring.pc, for pkg-config. Its paths start at the file itself, so an installed tree may be moved; only below /usr
+# wring.pc, and wring-rcu.pc if that component is built, for pkg-config. Its paths start at the file itself, so an installed tree may be moved; only below /usr
 # they are absolute, where pkg-config then leaves out what the compiler searches anyway.
 set(pc_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" OR IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
@@ -22,3 +22,9 @@ endforeach()
 list(JOIN pc_private " " pc_private)
 configure_file(cmake/wring.pc.in ${PROJECT_BINARY_DIR}/wring.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/wring.pc DESTINATION ${pc_folder} COMPONENT development)
+
+if(WRING_RCU)
+  list(JOIN WRING_KEEP_LOADED " " pc_keep_loaded)
+  configure_file(cmake/wring-rcu.pc.in ${PROJECT_BINARY_DIR}/wring-rcu.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/wring-rcu.pc DESTINATION ${pc_folder} COMPONENT rcu)
+endif()

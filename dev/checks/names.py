@@ -8,7 +8,7 @@ from .tree import Finding, findings_in
 CLAIM = "every path in prose and comments exists, every WQ rule named is a rule"
 
 _TOP = "src|include|tests|tools|bench|examples|docs|dev|cmake"
-_LAYERS = "base|sched|workqueue|sim|wring"
+_LAYERS = "base|sched|workqueue|sim|rcu|wring"
 _PATH = re.compile(
     rf"(?<![\w./-])((?:{_TOP})/[\w./*-]*\w|(?:{_LAYERS})/[\w/]+\.(?:h|cc|md|cmake)|[\w./-]+\.(?:md|cmake|cc|h))(?![\w/])")
 _RULE = re.compile(r"\bWQ-(U?)(\d+)(?:\.\.(U?)(\d+))?")

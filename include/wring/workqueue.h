@@ -33,6 +33,27 @@ WRING_EXPORT void closure_free(pool_workqueue& q, void* closure) noexcept;
 // The queue that took the closure; `place` is item::place.
 WRING_EXPORT pool_workqueue& queue_of_place(std::uint64_t place) noexcept;
 
+// A queue as it was at one moment, for components beside the library whose items reach it later (wring/rcu.h). It may
+// be asked after the queue's end, but not after that of its runtime.
+class WRING_EXPORT queue_for_later {
+ public:
+  constexpr queue_for_later() noexcept = default;
+  explicit queue_for_later(workqueue& q) noexcept;
+  // Whether it takes an item of the caller's at the moment; if not, that counts as a refused item (WQ-46).
+  [[nodiscard]] bool accepts() const noexcept;
+  // As workqueue::queue() of the thread that made this. False also: the queue has been destroyed, which is warned about
+  // in the name of `kind`.
+  bool queue(work& item, const char* kind) const noexcept;
+  // To the handler of its runtime; returns if that does.
+  void misuse(const char* what) const;
+  // How many forks lie between the first process of the program and this one.
+  static std::uint32_t forks() noexcept;
+
+ private:
+  pool_workqueue* queue_ = nullptr;
+  std::uint64_t generation_ = 0;
+};
+
 // Of several callees at once, the exception that came first.
 class WRING_EXPORT first_error {
  public:
@@ -216,6 +237,7 @@ class WRING_EXPORT workqueue {
  private:
   friend class task_group;
   friend class detail::registry;
+  friend class detail::queue_for_later;
   explicit workqueue(detail::pool_workqueue& pwq) noexcept : pwq_{&pwq} {}
 
   template <class Box, class... Args>

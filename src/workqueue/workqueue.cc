@@ -101,6 +101,26 @@ detail::pool_workqueue* of_cpu(detail::pool_workqueue& q, unsigned cpu) noexcept
 
 }  // namespace
 
+namespace detail {
+
+queue_for_later::queue_for_later(workqueue& q) noexcept
+    : queue_{&home_of(*q.pwq_)}, generation_{queue_->generation()} {}
+
+bool queue_for_later::accepts() const noexcept { return queue_->accepts(); }
+
+bool queue_for_later::queue(work& item, const char* kind) const noexcept {
+  if (queue_->generation() == generation_) return queue_item(*queue_, item_access::of(item));
+  queue_->home().report().warn(std::string{kind} +
+                               " came due for a queue that was destroyed; it is dropped (cancel it before)");
+  return false;
+}
+
+void queue_for_later::misuse(const char* what) const { queue_->misuse(what); }
+
+std::uint32_t queue_for_later::forks() noexcept { return base::fork_generation(); }
+
+}  // namespace detail
+
 bool workqueue::queue(work& item) noexcept { return queue_item(detail::home_of(*pwq_), detail::item_access::of(item)); }
 
 bool workqueue::queue_on(unsigned cpu, work& item) noexcept {
