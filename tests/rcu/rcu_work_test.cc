@@ -102,6 +102,42 @@ TEST(rcu_work, no_reader_sees_what_the_item_has_taken_away) {
   for (std::size_t i = 0; i + 1 < values.size(); ++i) EXPECT_TRUE(values[i].dead.load());
 }
 
+// WQ-54. Method: what docs/reference/rcu.md shows.
+TEST(rcu_work, a_writer_leaves_the_old_value_to_an_item) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "settings"}};
+  counter freed;
+  // [rcu]
+  struct settings {
+    int limit;
+    counter& freed;
+    wring::rcu_work retire{[this] {
+      counter& told = freed;
+      delete this;  // no reader can have it any more, and nobody waits here for readers
+      told.add();
+    }};
+  };
+  std::atomic<settings*> current{new settings{10, freed}};
+
+  const auto read = [&current] {
+    urcu_bp_read_lock();
+    const int limit = current.load(std::memory_order_acquire)->limit;
+    urcu_bp_read_unlock();
+    return limit;
+  };
+  const auto replace = [&](int limit) {
+    settings* const old = current.exchange(new settings{limit, freed}, std::memory_order_acq_rel);
+    wring::queue_rcu(queue, old->retire);
+  };
+  // [/rcu]
+  EXPECT_EQ(read(), 10);
+  replace(20);
+  EXPECT_EQ(read(), 20);
+  freed.wait_for(1);
+  queue.flush();
+  delete current.load();
+}
+
 // WQ-54, WQ-60, WQ-64. Method: during the grace period, and while it waits in a queue that is full.
 TEST(rcu_work, queueing_a_pending_item_is_false_and_adds_no_run) {
   test_runtime rt;
