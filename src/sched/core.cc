@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "sched/core.h"
+#include "base/patience.h"
 
 #include "sched/fork.h"
 
@@ -84,6 +85,7 @@ core::core(base::cpu_plan plan, const runtime_options& options)
 }
 
 core::~core() {
+  for (base::patience p; guests_.load(base::order::acquire) != 0; p.pause()) continue;  // pairs with leave()
   if (workqueues_) workqueues_->ready_to_end(report_);
   end_threads(workqueues_.get());
   ignore_forks(*this);

@@ -72,6 +72,10 @@ class core {
   // What has ended by itself is joined: tools that look for leaked threads at the end of a process would find it.
   void before_exit() noexcept { detect_.join(); }
 
+  // Around a call of a thread that no user can wait for; the destructor does. leave() is the last touch.
+  void enter() noexcept { guests_.fetch_add(1, base::order::relaxed); }
+  void leave() noexcept { guests_.fetch_sub(1, base::order::release); }  // pairs with ~core()
+
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }
   [[nodiscard]] sched::timekeeper& time() noexcept { return time_; }
@@ -141,6 +145,7 @@ class core {
   std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
   base::atomic<bool> shutting_down_{false};
   base::atomic<bool> frozen_{false};
+  base::atomic<std::uint32_t> guests_{0};
   base::mutex ending_mu_{base::rank::runtime};  // for callers of shutdown() that end the threads at the same time
   mutable base::mutex components_mu_{base::rank::runtime};
   std::unique_ptr<component> workqueues_;

@@ -92,6 +92,7 @@ void core::renew_in_child() noexcept {
   ending_mu_.renew_in_child();  // another thread may have held it for long
   blocks_.forget_lost_blocks();
   stall_reports_.store(0, base::order::relaxed);
+  guests_.store(0, base::order::relaxed);  // threads of the parent
   time_.renew_in_child();
   pools_.for_each([this](sched::worker_pool& pool) {
     pool.renew_in_child();

@@ -109,6 +109,11 @@ queue_for_later::queue_for_later(workqueue& q) noexcept
 bool queue_for_later::accepts() const noexcept { return queue_->accepts(); }
 
 bool queue_for_later::queue(work& item, const char* kind) const noexcept {
+  struct guest {  // once the item is queued, the runtime may end
+    core& home;
+    ~guest() { home.leave(); }
+  } const inside{queue_->home()};
+  inside.home.enter();
   if (queue_->generation() == generation_) return queue_item(*queue_, item_access::of(item));
   queue_->home().report().warn(std::string{kind} +
                                " came due for a queue that was destroyed; it is dropped (cancel it before)");

@@ -6,7 +6,10 @@
 #include "support/gate.h"
 
 #include <urcu/urcu-bp.h>
+
+#include <atomic>
 #include <thread>
+#include <utility>
 
 namespace wring::test {
 
@@ -41,8 +44,10 @@ template <class Body>
 class rcu_callback {
  public:
   explicit rcu_callback(Body body) : body_{std::move(body)} {
+    given_.store(true, std::memory_order_release);  // for the thread sanitizer, which does not see into liburcu
     ::urcu_bp_call_rcu(&head_, [](rcu_head* h) {
       auto& self = *reinterpret_cast<rcu_callback*>(h);
+      static_cast<void>(self.given_.load(std::memory_order_acquire));
       self.body_();
       self.over_.open();
     });
@@ -54,6 +59,7 @@ class rcu_callback {
  private:
   rcu_head head_{};  // first
   Body body_;
+  std::atomic<bool> given_{false};
   gate over_;
 };
 
