@@ -39,6 +39,15 @@ constinit rcu_work constant_initialised{[] {}};
 // One begins and ends.
 void another_grace_period() { ::urcu_bp_synchronize_rcu(); }
 
+// What would come true soon if it were wrong.
+template <class Condition>
+void stays(const Condition& condition) {
+  for (int i = 0; i < 2'000; ++i) {
+    std::this_thread::yield();
+    ASSERT_TRUE(condition());
+  }
+}
+
 struct counted {
   std::atomic<int> runs{0};
   counter ran;
@@ -60,7 +69,7 @@ TEST(rcu_work, an_item_runs_only_after_a_grace_period) {
     EXPECT_TRUE(c.item.pending());
     EXPECT_TRUE(queue.flush()) << "the queue does not know it yet";
     EXPECT_TRUE(queue.drain());
-    EXPECT_EQ(c.runs.load(), i - 1);
+    stays([&] { return c.runs.load() == i - 1; });
     before.leave();
     c.ran.wait_for(i);
     EXPECT_FALSE(c.item.pending());
@@ -178,10 +187,7 @@ TEST(rcu_work, flush_waits_for_the_grace_period_and_for_the_run) {
     returned.store(true);
   }};
   flushing.wait();
-  for (int i = 0; i < 100; ++i) {
-    std::this_thread::yield();
-    EXPECT_FALSE(returned.load());
-  }
+  stays([&] { return !returned.load(); });
   holds.reset();
   flusher.join();
   EXPECT_FALSE(c.item.flush()) << "nothing to wait for";
@@ -265,7 +271,7 @@ TEST(rcu_work, an_item_queued_by_its_own_callback_waits_for_another_grace_period
   EXPECT_TRUE(queue_rcu(queue, item));
   first.wait();
   EXPECT_TRUE(queue.flush());
-  EXPECT_EQ(runs.load(), 1);
+  stays([&] { return runs.load() == 1; });
   EXPECT_TRUE(item.pending());
   holds.reset();
   EXPECT_TRUE(item.flush());
@@ -456,10 +462,7 @@ TEST(rcu_work, the_destructor_waits_until_liburcu_has_given_the_item_back) {
     item.reset();
     destroyed.store(true);
   }};
-  for (int i = 0; i < 100; ++i) {
-    std::this_thread::yield();
-    EXPECT_FALSE(destroyed.load());
-  }
+  stays([&] { return !destroyed.load(); });
   holds.reset();
   destroyer.join();
   for (int i = 0; i < 50; ++i) {
