@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "sched/core.h"
-#include "base/patience.h"
 
+#include "base/patience.h"
 #include "sched/fork.h"
 
 #include <cerrno>
