@@ -70,8 +70,8 @@ TEST(rcu_fork, in_the_child_the_items_are_idle_and_can_be_used) {
     int expected = 0;
     for (rcu_work* item : {&in_grace, &cancelled, &waiting}) {
       c.check(queue_rcu(queue, *item), "an item of the parent can be queued");
-      c.check(item->pending(), "and is pending then");
-      c.check(item->flush() && runs_in_child.load() == ++expected, "and runs");
+      item->flush();
+      c.check(runs_in_child.load() == ++expected, "and runs");
     }
     {
       rcu_work fresh{count};
