@@ -101,7 +101,7 @@ pool_workqueue& registry::open_divided(const workqueue_options& options, unsigne
   for (std::size_t i = 0; i < count; ++i) {
     members[i]->open(core_, options, pool_at(i), s->share(i, s->asked), s.get());
   }
-  s.release();  // now the members'
+  static_cast<void>(s.release());  // now the members'
   return add(*members.front(), std::move(its_rescuer));
 }
 
