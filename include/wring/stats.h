@@ -89,14 +89,17 @@ struct shutdown_report {
 
 struct workqueue_stats {
   std::string name;
-  unsigned max_active;  // of a per-CPU or per-node queue: on each CPU, or node
-  unsigned active;      // workers inside items of this queue
-  bool congested;       // items wait although a worker is free: active == max_active (WQ-70)
-  std::uint64_t items_started;
-  std::uint64_t exceptions;  // callbacks that ended with an exception under on_exception::report
-  std::uint64_t rejected;    // queue calls refused because of drain or destruction (WQ-46)
-  std::uint64_t maydays;     // how often its rescuer was called (WQ-110)
-  std::uint64_t rescued;     // items that it has started
+  unsigned max_active;            // of a per-CPU or per-node queue: on each CPU, or node
+  unsigned active;                // workers inside items of this queue
+  bool congested;                 // items wait although a worker is free: active == max_active (WQ-70)
+  std::uint64_t items_started;    // a worker that runs short items in a row counts them every 64
+  std::uint64_t items_completed;  // the rest is in flight (WQ-137)
+  std::uint64_t cpu_intensive;    // callbacks that left the count because of the CPU time they used (WQ-79)
+  std::uint64_t cm_wakeups;       // callbacks that blocked while work of some queue waited: it got another worker
+  std::uint64_t exceptions;       // callbacks that ended with an exception under on_exception::report
+  std::uint64_t rejected;         // queue calls refused because of drain or destruction (WQ-46)
+  std::uint64_t maydays;          // how often its rescuer was called (WQ-110)
+  std::uint64_t rescued;          // items that it has started
 };
 
 }  // namespace wring

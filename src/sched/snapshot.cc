@@ -9,6 +9,9 @@ namespace wring::sched {
 
 namespace {
 
+// In a description.
+constexpr std::size_t idle_named_most = 16;
+
 worker_stats snapshot_of(worker& w) {
   worker_stats s{
       .name = w.pool.name_of(w), .description = {}, .state = worker_stats::state_kind::idle, .items_started = 0};
@@ -85,10 +88,26 @@ void worker_pool::describe(base::writer& w) const {
   const pool_stats s = stats();
   if (s.workers == 0) return;
   const pool_word::counts c = word_.load();
+  std::vector<unsigned> idle;
+  bool managing = false;
+  {
+    const base::lock_guard lock{idle_mu_};
+    managing = managing_;
+    for (worker* k = idle_.front(); k != nullptr && idle.size() < idle_named_most; k = base::list<worker>::next(*k))
+      idle.push_back(k->index);
+  }
   w.put("pool ", name(), s.disassociated ? " (not on its CPU)" : "",
         s.priority_refused ? " (without its priority)" : "", ": target ", s.target, ", awake ", c.awake, ", searching ",
         c.searching, ", workers ", s.workers, " (idle ", s.idle, ", running ", s.running, ", blocked ", s.blocked,
-        "), most ", s.workers_max, more() ? ", sources wait" : "", "\n");
+        "), most ", s.workers_max, managing ? ", one is being made" : "", more() ? ", sources wait" : "");
+  if (const std::uint64_t since = stands_since_ns_.load(base::order::relaxed); since != 0 && more())
+    w.put(", has started nothing for ", (base::clock::now().ns - since) / 1'000'000, " ms");
+  w.put("\n");
+  if (!idle.empty()) {
+    w.put("  idle, the next one first:");
+    for (const unsigned index : idle) w.put(" ", index);
+    w.put(idle.size() < s.idle ? " ...\n" : "\n");
+  }
   std::vector<worker_stats> workers;
   append_workers(workers);
   for (const worker_stats& k : workers) {

@@ -59,7 +59,9 @@ base::instant worker_pool::look(base::instant now) noexcept {
   }
   keep_floor(now);
   call_rescuers(now);
-  if (seen.moving || !more()) {
+  const bool stands = !seen.moving && more();
+  stands_since_ns_.store(stands ? progress_since_.ns : 0, base::order::relaxed);
+  if (!stands) {
     watchdog_.progress(now);
   } else if (const auto stalled = watchdog_.no_progress(now)) {
     report_stall(*stalled);

@@ -275,6 +275,7 @@ class worker_pool {
   double waiting_estimate_ = 0;             // of workers that wait
   watchdog watchdog_;
 
+  base::atomic<std::uint64_t> stands_since_ns_{0};   // something waits and nothing has started; 0: it has
   base::atomic<std::uint32_t> expected_waiting_{0};  // waiting_estimate_, rounded; so many more may stay awake
   base::mutex rings_mu_{base::rank::leaf};  // others than the timekeeper look at rings, or it opens or closes one
   std::uint64_t rings_looked_at_ WRING_GUARDED_BY(rings_mu_) = 0;  // by others; ticks

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// audit: recounts a queue's state, and describes it.
+// audit: recounts a queue's state.
 
 #include "workqueue/pool_workqueue.h"
 
@@ -29,18 +29,6 @@ void pool_workqueue::audit() {
   unsigned in_flight = 0;
   for (const std::uint16_t n : in_flight_) in_flight += n;
   WRING_CHECK(in_flight >= active_, in_flight, active_, name_);  // WQ-150; helpers inside a slot come on top
-}
-
-void pool_workqueue::describe(base::writer& out) {
-  const visit hold{*this};
-  drain_inbox();
-  unsigned waiting = 0;
-  for (item* it = run_.front(); it != nullptr; it = item_list::next(*it)) ++waiting;
-  const std::uint64_t w = word_.load(base::order::relaxed);
-  out.put("queue '", name_, "': ", active_, " of max_active ", max_active_.load(base::order::relaxed),
-          frozen_ ? " (frozen)" : "", " in progress, ", waiting, " waiting", (w & closed) != 0 ? ", closed" : "",
-          leader_.load(base::order::relaxed) != nullptr ? ", led by one worker" : "", ", ", unsigned{colours_used_},
-          " flushes\n");
 }
 
 }  // namespace wring::detail

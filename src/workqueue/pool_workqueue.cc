@@ -476,6 +476,11 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
       forget_short_items();
       if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
     }
+    if (why == sched::worker::cpu_intensive) {
+      ++cpu_intensive_seen_;
+    } else if (offer || pool->more()) {
+      ++cm_wakeups_;
+    }
   }
   if (offer) pool->offer(*this);
   pool->left_count();
@@ -546,6 +551,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   started_.store(0, base::order::relaxed);
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
+  cpu_intensive_seen_ = cm_wakeups_ = 0;
   generation_.fetch_add(1, base::order::acq_rel);
   word_.store(0, base::order::release);
 }
@@ -641,6 +647,7 @@ void pool_workqueue::renew_in_child() noexcept {
   started_.store(0, base::order::relaxed);
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
+  cpu_intensive_seen_ = cm_wakeups_ = 0;
   word_.store(destroying_ ? closed : 0, base::order::release);
 }
 
@@ -655,11 +662,15 @@ void pool_workqueue::misuse(const char* what, const std::string& with) {
 
 workqueue_stats pool_workqueue::stats() {
   const visit hold{*this};
+  const std::uint64_t completed = started_.load(base::order::relaxed);
   return {.name = name_,
           .max_active = max_active_.load(base::order::relaxed),
           .active = active_,
           .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
-          .items_started = started_.load(base::order::relaxed),
+          .items_started = completed + active_,
+          .items_completed = completed,
+          .cpu_intensive = cpu_intensive_seen_,
+          .cm_wakeups = cm_wakeups_,
           .exceptions = exceptions_.load(base::order::relaxed),
           .rejected = rejected_.load(base::order::relaxed),
           .maydays = rescue != nullptr ? rescue->maydays.load(base::order::relaxed) : 0,

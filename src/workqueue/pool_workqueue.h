@@ -256,6 +256,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
   base::list<group_wait> group_waits_;
+  std::uint64_t cpu_intensive_seen_ = 0;
+  std::uint64_t cm_wakeups_ = 0;
   unsigned draining_ = 0;
   bool destroying_ = true;   // or not open (yet)
   std::uint32_t forks_ = 0;  // when it was opened

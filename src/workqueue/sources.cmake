@@ -4,6 +4,7 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/audit.cc
     workqueue/cancel.cc
     workqueue/delayed.cc
+    workqueue/describe.cc
     workqueue/execution.cc
     workqueue/flush.cc
     workqueue/future.cc

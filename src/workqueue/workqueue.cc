@@ -199,6 +199,9 @@ workqueue_stats workqueue::stats() const {
     sum.active += s.active;
     sum.congested = sum.congested || s.congested;
     sum.items_started += s.items_started;
+    sum.items_completed += s.items_completed;
+    sum.cpu_intensive += s.cpu_intensive;
+    sum.cm_wakeups += s.cm_wakeups;
     sum.exceptions += s.exceptions;
     sum.rejected += s.rejected;
     sum.maydays += s.maydays;

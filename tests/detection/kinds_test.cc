@@ -151,6 +151,7 @@ TEST_P(tiers_that_look, take_a_callback_that_spins_for_a_cpu_hog) {
   EXPECT_EQ(pool.stalls, 0u);
   if (tier != detection::cpu_clock) {
     EXPECT_EQ(pool.cpu_intensive_seen, 1u);
+    EXPECT_EQ(queue.stats().cpu_intensive, 1u);
     EXPECT_EQ(pool.blocks_seen, 0u);
   }
   EXPECT_EQ(pool.cpu_intensive, 0u) << "it is counted again";

@@ -219,5 +219,41 @@ TEST(blocking, a_worker_that_the_floor_took_out_may_announce_and_comes_back) {
   EXPECT_EQ(rt.pool().running, 0u);
 }
 
+// WQ-137: per queue, started, completed, and how often another worker was wanted for one that blocked. Method: on one
+// CPU, each of three callbacks blocks while the next one waits, the last one while nothing does.
+TEST(blocking, a_queue_counts_what_is_in_flight_and_what_blocked_while_others_waited) {
+  test_runtime rt{{.cpus = 1, .stall_floor = 0ms, .detect = detection::announced}};
+  workqueue queue{rt, {.name = "counted"}};
+  workqueue other{rt, {.name = "other"}};
+  gate opened;
+  counter inside;
+  gate all_queued;
+  queue.submit([&] {
+    all_queued.wait();
+    const blocking_scope scope;
+    inside.add();
+    opened.wait();
+  });
+  for (int i = 0; i < 2; ++i) {
+    queue.submit([&] {
+      const blocking_scope scope;
+      inside.add();
+      opened.wait();
+    });
+  }
+  all_queued.open();
+  inside.wait_for(3);
+  const workqueue_stats s = queue.stats();
+  EXPECT_EQ(s.items_started, 3u);
+  EXPECT_EQ(s.items_completed, 0u);
+  EXPECT_EQ(s.cm_wakeups, 2u);
+  EXPECT_EQ(s.cpu_intensive, 0u);
+  opened.open();
+  queue.flush();
+  EXPECT_EQ(queue.stats().items_started, 3u);
+  EXPECT_EQ(queue.stats().items_completed, 3u);
+  EXPECT_EQ(other.stats().cm_wakeups, 0u);
+}
+
 }  // namespace
 }  // namespace wring

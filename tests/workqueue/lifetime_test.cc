@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -150,6 +151,40 @@ TEST(lifetime, describe_names_every_queue_with_what_waits_there) {
   EXPECT_NE(text.find("'alpha': 1 of max_active 1 in progress, 3 waiting"), std::string::npos) << text;
   EXPECT_NE(text.find("'beta'"), std::string::npos) << text;
   EXPECT_NE(text.find("wring/u0:"), std::string::npos) << text;
+}
+
+// WQ-143. Method: items of two kinds wait in a known order; a flush waits behind the last.
+TEST(lifetime, describe_tells_what_runs_for_how_long_and_what_waits_in_which_order) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "alpha", .max_active = 2}};
+  plug one{queue};
+  plug two{queue};
+  const auto common = [] {};
+  std::array<work, 3> first{common, common, common};
+  work last{[] {}};
+  for (work& w : first) queue.queue(w);
+  queue.queue(last);
+  std::thread flusher{[&] { last.flush(); }};
+  eventually([&] { return rt->describe().find("  waits: 1 * flush of the item before\n") != std::string::npos; });
+  const std::string text = rt->describe();
+  const std::size_t at = text.find("queue 'alpha': 2 of max_active 2 in progress, 4 waiting");
+  ASSERT_NE(at, std::string::npos) << text;
+  const std::string part = text.substr(at);
+  const std::size_t runs = part.find("  runs ");
+  ASSERT_NE(runs, std::string::npos) << text;
+  EXPECT_NE(part.find(" in wring/u0:", runs), std::string::npos) << text;
+  EXPECT_NE(part.find(" for 0.", runs), std::string::npos) << text;
+  const std::size_t three = part.find("  waits: 3 * ");
+  const std::size_t then = part.find("  waits: 1 * ");
+  ASSERT_NE(three, std::string::npos) << text;
+  EXPECT_LT(three, then) << text;
+  EXPECT_LT(then, part.find("flush of the item before")) << text;
+  EXPECT_EQ(part.find("queue '", 1), std::string::npos) << "one queue";
+  one.pull();
+  two.pull();
+  flusher.join();
+  queue.flush();
+  eventually([&] { return rt->describe().find("  idle, the next one first: ") != std::string::npos; });
 }
 
 TEST(lifetime, version_of_library_and_headers_agree) { EXPECT_STREQ(version(), WRING_VERSION_STRING); }
