@@ -93,6 +93,15 @@ struct runtime_options {
   void* report_context = nullptr;
 };
 
+// The options of the same names, which may change while the runtime lives.
+struct runtime_thresholds {
+  std::chrono::microseconds cpu_intensive_threshold;
+  unsigned cpu_intensive_warning_threshold;
+  std::chrono::milliseconds watchdog_threshold;
+  unsigned panic_on_stall;
+  std::chrono::milliseconds panic_on_stall_time;
+};
+
 class WRING_EXPORT runtime {
  public:
   // Starts the first worker and the timekeeper. Throws std::system_error if the system refuses them
@@ -117,6 +126,11 @@ class WRING_EXPORT runtime {
   // The CPUs that per-CPU queues use, by number: those the process may run on. The first call reads the machine's
   // topology. Any thread.
   [[nodiscard]] std::vector<cpu_info> cpus();
+
+  // From the next look on (WQ-79, WQ-80, WQ-135, WQ-136). Throws std::system_error (EINVAL), and changes nothing, if a
+  // value is out of the range of the option. Any thread.
+  [[nodiscard]] runtime_thresholds thresholds() const noexcept;
+  void set_thresholds(const runtime_thresholds& values);
 
   // What takes long is meant to: the watchdog begins to count anew in all pools (WQ-135). Any thread.
   void touch_watchdog() noexcept;

@@ -17,19 +17,13 @@ namespace {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument), what};
 }
 
-// Beyond it, sums of times would overflow; a year is for ever, to a program.
-constexpr std::chrono::hours longest{24 * 365};
-
 void refuse_times(const runtime_options& o) {
+  constexpr auto longest = sched::thresholds::longest;
   if (o.idle_timeout > longest) refuse("wring::runtime_options::idle_timeout is above a year");
   if (o.mayday_initial > longest) refuse("wring::runtime_options::mayday_initial is above a year");
   if (o.mayday_interval > longest) refuse("wring::runtime_options::mayday_interval is above a year");
   if (o.creation_retry > longest) refuse("wring::runtime_options::creation_retry is above a year");
   if (o.stall_floor > longest) refuse("wring::runtime_options::stall_floor is above a year; 0 turns it off");
-  if (o.cpu_intensive_threshold > longest)
-    refuse("wring::runtime_options::cpu_intensive_threshold is above a year; 0 turns it off");
-  if (o.panic_on_stall_time > longest)
-    refuse("wring::runtime_options::panic_on_stall_time is above a year; 0 turns it off");
 }
 
 base::cpu_plan plan_for(const sched::place& home) {
@@ -48,12 +42,7 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.mayday_initial.count() < 1) refuse("wring::runtime_options::mayday_initial is below 1 ms");
   if (o.mayday_interval.count() < 1) refuse("wring::runtime_options::mayday_interval is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
-  if (o.watchdog_threshold > std::chrono::hours{24 * 365})
-    refuse("wring::runtime_options::watchdog_threshold is above a year; 0 turns it off");
-  if (o.watchdog_threshold.count() < 0) refuse("wring::runtime_options::watchdog_threshold is negative");
-  if (o.panic_on_stall_time.count() < 0) refuse("wring::runtime_options::panic_on_stall_time is negative");
   if (o.detect > detection::perf) refuse("wring::runtime_options::detect is none of its values");
-  if (o.cpu_intensive_threshold.count() < 0) refuse("wring::runtime_options::cpu_intensive_threshold is negative");
   refuse_times(o);
   if (o.cpus == 0) {
     plan = plan_for(home);
@@ -72,11 +61,12 @@ core::core(base::cpu_plan plan, const runtime_options& options)
       cpus_are_given_{options.cpus != 0},
       power_efficient_{options.power_efficient || base::some_cpus_have_no_tick()},
       options_{planned(options, home_, plan)},
+      thresholds_{options_},
       report_{options_},
       time_{options_.cpus, options_.stack_bytes, report_, home_},
       detect_{options_.detect, std::getenv("WRING_DETECT"), report_},
-      hogs_{options_.cpu_intensive_warning_threshold, report_},
-      pools_{{options_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_}},
+      hogs_{thresholds_, report_},
+      pools_{{options_, thresholds_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_}},
       cpus_{options_.cpus},
       plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
   options_.topology = topology_.c_str();

@@ -10,6 +10,7 @@
 #include "sched/place.h"
 #include "sched/pools.h"
 #include "sched/reporter.h"
+#include "sched/thresholds.h"
 #include "sched/timekeeper.h"
 
 #include <wring/runtime.h>
@@ -77,6 +78,7 @@ class core {
   void leave() noexcept { guests_.fetch_sub(1, base::order::release); }  // pairs with ~core()
 
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
+  [[nodiscard]] sched::thresholds& thresholds() noexcept { return thresholds_; }
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }
   [[nodiscard]] sched::timekeeper& time() noexcept { return time_; }
   [[nodiscard]] sched::pools& pools() noexcept { return pools_; }
@@ -132,6 +134,7 @@ class core {
   const bool cpus_are_given_;
   const bool power_efficient_;
   runtime_options options_;
+  sched::thresholds thresholds_;
   sched::reporter report_;
   base::block_cache blocks_;
   base::shared_front outside_blocks_{blocks_};

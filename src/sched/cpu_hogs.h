@@ -5,6 +5,7 @@
 #pragma once
 
 #include "sched/reporter.h"
+#include "sched/thresholds.h"
 
 #include <array>
 #include <chrono>
@@ -15,8 +16,9 @@ namespace wring::sched {
 
 class cpu_hogs {
  public:
-  // Warns from the `threshold`th time of a callback on, each time its number beyond that doubles; 0: never.
-  cpu_hogs(unsigned threshold, reporter& report) noexcept : threshold_{threshold}, report_{report} {}
+  // Warns from the so manieth time of a callback on (thresholds::cpu_intensive_warning()), each time its number beyond
+  // that doubles; 0: never.
+  cpu_hogs(const thresholds& limits, reporter& report) noexcept : limits_{limits}, report_{report} {}
 
   // The callback at this address has used more than `limit` in one item of that queue. The 129th callback and all
   // later ones are left out.
@@ -28,7 +30,7 @@ class cpu_hogs {
     std::uint64_t times = 0;
   };
 
-  const unsigned threshold_;
+  const thresholds& limits_;
   reporter& report_;
   std::array<entry, 128> table_{};
 };

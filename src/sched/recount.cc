@@ -120,7 +120,7 @@ bool worker_pool::goes_on(const at_work& b, base::instant now) noexcept {
 
 // WQ-79: measured from the first look at this item on, or since it last announced a wait.
 bool worker_pool::uses_much_cpu(const at_work& b, std::int64_t used) noexcept {
-  const std::chrono::nanoseconds most = services_.options.cpu_intensive_threshold;
+  const std::chrono::nanoseconds most = services_.limits.cpu_intensive();
   if (most.count() == 0 || used < 0) return false;
   const std::uint64_t blocked = b.w.blocked_ns.load(base::order::relaxed);
   if ((b.w.measured_turn != b.item && !WRING_PLANT(items_measured_as_one)) ||
@@ -149,7 +149,7 @@ bool worker_pool::take_out_intensive(const at_work& b) noexcept {
   if (!b.s.leave_count(b.w, worker::cpu_intensive, &b.item)) return false;
   base::sometimes("a worker used much CPU time");
   cpu_intensive_seen_.fetch_add(1, base::order::relaxed);
-  if (known) services_.hogs.note(inside.code, b.s.name(), services_.options.cpu_intensive_threshold);
+  if (known) services_.hogs.note(inside.code, b.s.name(), services_.limits.cpu_intensive());
   return true;
 }
 

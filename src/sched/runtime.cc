@@ -83,6 +83,9 @@ void runtime::touch_watchdog() noexcept {
   core_->pools().for_each([](sched::worker_pool& pool) { pool.touch_watchdog(); });
 }
 
+runtime_thresholds runtime::thresholds() const noexcept { return core_->thresholds().get(); }
+void runtime::set_thresholds(const runtime_thresholds& values) { core_->thresholds().set(values); }
+
 bool runtime::freeze_begin() { return core_->freeze_begin(); }
 bool runtime::freeze_busy() const { return core_->freeze_busy(); }
 void runtime::thaw() noexcept { core_->thaw(); }

@@ -16,6 +16,7 @@ set(WRING_SCHED_SOURCES
     sched/snapshot.cc
     sched/stuck.cc
     sched/supply.cc
+    sched/thresholds.cc
     sched/timekeeper.cc
     sched/watch.cc
     sched/watchdog.cc

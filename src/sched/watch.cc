@@ -63,7 +63,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
   stands_since_ns_.store(stands ? progress_since_.ns : 0, base::order::relaxed);
   if (!stands) {
     watchdog_.progress(now);
-  } else if (const auto stalled = watchdog_.no_progress(now)) {
+  } else if (const auto stalled = watchdog_.no_progress(now, services_.limits.watchdog())) {
     report_stall(*stalled);
   }
 
@@ -143,16 +143,13 @@ void worker_pool::keep_floor(base::instant now) noexcept {
 // The evidence is what each worker is in, and what that waits for.
 void worker_pool::report_stall(std::chrono::nanoseconds stalled) noexcept {
   base::sometimes("the watchdog reported a stall");
-  const runtime_options& o = services_.options;
   const std::string crowd = crowd_in(*this);
   const std::string text = "pool " + name() + " has started nothing for " +
                            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(stalled).count()) +
                            " ms, though work waits (runtime_options::watchdog_threshold)" +
                            (crowd.empty() ? "" : ". Its workers are: " + crowd);
   const std::uint64_t reports = services_.stall_reports.fetch_add(1, base::order::relaxed) + 1;
-  const bool too_many = o.panic_on_stall != 0 && reports >= o.panic_on_stall;
-  const bool too_long = o.panic_on_stall_time.count() != 0 && stalled >= o.panic_on_stall_time;
-  if (too_many || too_long) {
+  if (services_.limits.ends_patience(reports, stalled)) {
     services_.report.misuse(text);
   } else {
     services_.report.warn(text);

@@ -4,14 +4,15 @@
 
 namespace wring::sched {
 
-std::optional<std::chrono::nanoseconds> watchdog::no_progress(base::instant now) noexcept {
-  if (threshold_.count() == 0) return {};
+std::optional<std::chrono::nanoseconds> watchdog::no_progress(base::instant now,
+                                                              std::chrono::nanoseconds threshold) noexcept {
+  if (threshold.count() == 0) return {};
   if (touched_.load(base::order::relaxed) && touched_.exchange(false, base::order::relaxed)) {
     progress(now);
     return {};
   }
-  if (now < due_) return {};
-  due_ = now + threshold_;
+  if (now < counted_from_ + threshold) return {};
+  counted_from_ = now;
   reports_.fetch_add(1, base::order::relaxed);
   return now - since_;
 }

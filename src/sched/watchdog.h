@@ -17,25 +17,22 @@ namespace wring::sched {
 
 class watchdog {
  public:
-  // 0: off.
-  explicit watchdog(std::chrono::nanoseconds threshold) noexcept : threshold_{threshold} {}
-
   // Something has started, or nothing waits.
   void progress(base::instant now) noexcept {
     since_ = now;
-    due_ = now + threshold_;
+    counted_from_ = now;
   }
-  // Nothing has. For how long, if that is to be reported now.
-  std::optional<std::chrono::nanoseconds> no_progress(base::instant now) noexcept;
+  // Nothing has. For how long, if that is to be reported now, because so much has passed since the last progress, or
+  // report; 0: never.
+  std::optional<std::chrono::nanoseconds> no_progress(base::instant now, std::chrono::nanoseconds threshold) noexcept;
   // What takes long is meant to.
   void touch() noexcept { touched_.store(true, base::order::relaxed); }
 
   [[nodiscard]] std::uint64_t reports() const noexcept { return reports_.load(base::order::relaxed); }
 
  private:
-  const std::chrono::nanoseconds threshold_;
   base::instant since_{};
-  base::instant due_{};
+  base::instant counted_from_{};  // the same, or the last report
   base::atomic<bool> touched_{false};
   base::atomic<std::uint64_t> reports_{0};
 };

@@ -26,8 +26,7 @@ worker_pool::worker_pool(const pool_services& services, config c)
     : services_{services},
       config_{std::move(c)},
       target_{config_.target},
-      workers_(most_workers() + places_for_leavers + seats_most),
-      watchdog_{services.options.watchdog_threshold} {
+      workers_(most_workers() + places_for_leavers + seats_most) {
   for (base::timer* t : {&retry_timer_, &retire_timer_, &limit_timer_})
     t->cookie = reinterpret_cast<std::uintptr_t>(this);
   retry_timer_.fire = retry_due;

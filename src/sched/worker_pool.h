@@ -23,6 +23,7 @@
 #include "sched/pool_word.h"
 #include "sched/reporter.h"
 #include "sched/source.h"
+#include "sched/thresholds.h"
 #include "sched/timekeeper.h"
 #include "sched/watchdog.h"
 #include "sched/worker.h"
@@ -38,6 +39,7 @@ namespace wring::sched {
 
 struct pool_services {
   const runtime_options& options;
+  const thresholds& limits;  // of patience
   reporter& report;
   timekeeper& time;
   detector& detect;

@@ -371,6 +371,20 @@ void add_runtime(table& t) {
 }
 
 void add_workqueue_options(table& t) {
+  t["runtime::set_thresholds(values) | watchdog_threshold negative"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      runtime_thresholds wrong = rt.thresholds();
+      wrong.watchdog_threshold = -1ms;
+      return answer_of([&] { rt.set_thresholds(wrong); });
+    });
+  };
+  t["runtime::set_thresholds(values) | cpu_intensive_threshold above a year"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      runtime_thresholds wrong = rt.thresholds();
+      wrong.cpu_intensive_threshold = year + 1us;
+      return answer_of([&] { rt.set_thresholds(wrong); });
+    });
+  };
   t["workqueue(options) | name null"] = [] { return queue_of({.name = {}}); };
   t["workqueue(options) | name of more than 31 characters"] = [] {
     return queue_of({.name = "0123456789012345678901234567890123456789"});

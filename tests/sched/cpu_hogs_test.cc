@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 // A reporter that keeps its lines.
 class hogs_of_a_test {
  public:
-  explicit hogs_of_a_test(unsigned threshold) : hogs_{threshold, report_} {}
+  explicit hogs_of_a_test(unsigned threshold)
+      : limits_{{.cpu_intensive_warning_threshold = threshold}}, hogs_{limits_, report_} {}
   void note(const void* code, int times = 1) {
     for (int i = 0; i < times; ++i) hogs_.note(code, "numbers", 10'000us);
   }
@@ -30,6 +31,7 @@ class hogs_of_a_test {
   test::report_log log_;
   reporter report_{{.on_warning = [](const char* text, void* log) { static_cast<test::report_log*>(log)->add(text); },
                     .report_context = &log_}};
+  thresholds limits_;
   cpu_hogs hogs_;
 };
 

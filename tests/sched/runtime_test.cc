@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace wring {
@@ -23,6 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::eventually;
+using test::plug;
 using test::report_log;
 using test::test_runtime;
 
@@ -166,6 +168,53 @@ TEST(runtime, the_default_one_takes_its_options_until_first_use) {
   EXPECT_EQ(runtime::default_instance().stats().cpus, 3u);
   queue.submit([] {});
   queue.flush();
+}
+
+// WQ-79, WQ-80, WQ-135, WQ-136. Method: the only worker is stuck, which nobody minds before the threshold is lowered.
+TEST(runtime, thresholds_may_change_while_it_lives) {
+  test_runtime rt{{.cpus = 1, .max_workers = 1, .stall_floor = 0ms, .panic_on_stall = 3}};
+  workqueue queue{rt, {.name = "queue"}};
+  plug stuck{queue};
+  std::atomic<bool> ran{false};
+  queue.submit([&] { ran.store(true); });
+  runtime_thresholds t = rt->thresholds();
+  EXPECT_EQ(t.watchdog_threshold, 30s);
+  EXPECT_EQ(t.cpu_intensive_threshold, 10ms);
+  EXPECT_EQ(t.cpu_intensive_warning_threshold, 4u);
+  EXPECT_EQ(t.panic_on_stall, 3u);
+  EXPECT_EQ(t.panic_on_stall_time, 0ms);
+  EXPECT_EQ(rt.warnings.count("has started nothing for"), 0u);
+
+  t.watchdog_threshold = 1ms;
+  rt->set_thresholds(t);
+  test::eventually([&] { return rt.misuses.count("has started nothing for") != 0; });
+  EXPECT_EQ(rt.warnings.count("has started nothing for"), 2u) << "the third one ends patience";
+
+  const runtime_thresholds before = rt->thresholds();
+  for (const runtime_thresholds& wrong : {runtime_thresholds{.cpu_intensive_threshold = -1us,
+                                         .cpu_intensive_warning_threshold = 9,
+                                         .watchdog_threshold = 5s,
+                                         .panic_on_stall = 0,
+                                         .panic_on_stall_time = 0ms},
+                                          runtime_thresholds{.cpu_intensive_threshold = 1us,
+                                          .cpu_intensive_warning_threshold = 9,
+                                          .watchdog_threshold = -1ms,
+                                          .panic_on_stall = 0,
+                                          .panic_on_stall_time = 0ms},
+                                          runtime_thresholds{.cpu_intensive_threshold = 1us,
+                                          .cpu_intensive_warning_threshold = 9,
+                                          .watchdog_threshold = 5s,
+                                          .panic_on_stall = 0,
+                                          .panic_on_stall_time = -1ms}}) {
+    EXPECT_THROW(rt->set_thresholds(wrong), std::system_error);
+    EXPECT_EQ(rt->thresholds().watchdog_threshold, before.watchdog_threshold) << "nothing has changed";
+    EXPECT_EQ(rt->thresholds().cpu_intensive_warning_threshold, before.cpu_intensive_warning_threshold);
+  }
+  stuck.pull();
+  queue.flush();
+  EXPECT_TRUE(ran.load());
+  rt.warnings.ignore();
+  rt.misuses.ignore();
 }
 
 }  // namespace

@@ -15,42 +15,52 @@ constexpr base::instant begin{1'000'000'000};
 
 // WQ-135.
 TEST(watchdog, reports_once_the_threshold_has_passed_and_again_each_time) {
-  watchdog w{30s};
+  watchdog w;
   w.progress(begin);
-  EXPECT_FALSE(w.no_progress(begin + 29'999ms));
-  EXPECT_EQ(w.no_progress(begin + 30s), 30s);
-  EXPECT_FALSE(w.no_progress(begin + 31s)) << "it has just been said";
-  EXPECT_FALSE(w.no_progress(begin + 59s));
-  EXPECT_EQ(w.no_progress(begin + 61s), 61s) << "since the last progress, not the last report";
+  EXPECT_FALSE(w.no_progress(begin + 29'999ms, 30s));
+  EXPECT_EQ(w.no_progress(begin + 30s, 30s), 30s);
+  EXPECT_FALSE(w.no_progress(begin + 31s, 30s)) << "it has just been said";
+  EXPECT_FALSE(w.no_progress(begin + 59s, 30s));
+  EXPECT_EQ(w.no_progress(begin + 61s, 30s), 61s) << "since the last progress, not the last report";
   EXPECT_EQ(w.reports(), 2u);
 }
 
 // WQ-135.
 TEST(watchdog, begins_anew_with_progress) {
-  watchdog w{30s};
+  watchdog w;
   w.progress(begin);
-  EXPECT_TRUE(w.no_progress(begin + 40s));
+  EXPECT_TRUE(w.no_progress(begin + 40s, 30s));
   w.progress(begin + 41s);
-  EXPECT_FALSE(w.no_progress(begin + 70s));
-  EXPECT_EQ(w.no_progress(begin + 72s), 31s);
+  EXPECT_FALSE(w.no_progress(begin + 70s, 30s));
+  EXPECT_EQ(w.no_progress(begin + 72s, 30s), 31s);
 }
 
 // WQ-135: a touch defers it, once.
 TEST(watchdog, begins_anew_when_it_is_touched) {
-  watchdog w{30s};
+  watchdog w;
   w.progress(begin);
   w.touch();
-  EXPECT_FALSE(w.no_progress(begin + 35s));
-  EXPECT_FALSE(w.no_progress(begin + 60s));
-  EXPECT_EQ(w.no_progress(begin + 66s), 31s);
+  EXPECT_FALSE(w.no_progress(begin + 35s, 30s));
+  EXPECT_FALSE(w.no_progress(begin + 60s, 30s));
+  EXPECT_EQ(w.no_progress(begin + 66s, 30s), 31s);
 }
 
 // WQ-135.
 TEST(watchdog, of_a_threshold_of_0_is_off) {
-  watchdog w{0s};
+  watchdog w;
   w.progress(begin);
-  EXPECT_FALSE(w.no_progress(begin + 1'000'000s));
+  EXPECT_FALSE(w.no_progress(begin + 1'000'000s, 0s));
   EXPECT_EQ(w.reports(), 0u);
+}
+
+// WQ-135: the threshold may change between two looks.
+TEST(watchdog, follows_a_threshold_that_changes) {
+  watchdog w;
+  w.progress(begin);
+  EXPECT_FALSE(w.no_progress(begin + 20s, 30s));
+  EXPECT_EQ(w.no_progress(begin + 20s, 15s), 20s) << "lowered";
+  EXPECT_FALSE(w.no_progress(begin + 40s, 30s)) << "raised: 20 s since the last report";
+  EXPECT_EQ(w.no_progress(begin + 50s, 30s), 50s);
 }
 
 }  // namespace
