@@ -29,9 +29,10 @@ class playground {
  public:
   explicit playground(world& w) : world_{w} {
     const sim::calm the_first_workers_of_all_pools_are_made;
-    queues_.emplace_back(w, wring::workqueue_options{.name = "ordered", .ordered = true});
+    queues_.emplace_back(w, wring::workqueue_options{.name = "ordered", .ordered = true, .rescuer = true});
     queues_.emplace_back(w, wring::workqueue_options{.name = "single", .max_active = 1});
-    queues_.emplace_back(w, wring::workqueue_options{.name = "two", .max_active = 2});
+    queues_.emplace_back(w,
+                         wring::workqueue_options{.name = "two", .max_active = 2, .freezable = true, .rescuer = true});
     queues_.emplace_back(w, wring::workqueue_options{.name = "many"});
     queues_.emplace_back(w, wring::workqueue_options{.name = "unmanaged", .max_active = 2, .unmanaged = true});
     queues_.emplace_back(w, wring::workqueue_options{.name = "bound", .max_active = 2, .per_cpu = true});
@@ -135,8 +136,24 @@ class playground {
     works_[2 * q + 1].check_finished(asked[1]);
   }
 
+  // By one player at a time, who thaws before it does anything else.
+  void freeze() {
+    if (frozen_) return;
+    frozen_ = true;
+    sim::check(world_->freeze_begin(), "it was not frozen");
+    sim::spend(100 * us);
+    if (!world_->freeze_busy()) {
+      queues_[two].expect_stillness(true);
+      sim::spend(100 * us);
+      queues_[two].expect_stillness(false);
+      sim::count("frozen, and nothing ran");
+    }
+    world_->thaw();
+    frozen_ = false;
+  }
+
   void operation(unsigned self) {
-    switch (sim::choose(28)) {
+    switch (sim::choose(31)) {
       case 0:
       case 1: {
         const std::uint32_t q = sim::choose(queue_kinds);
@@ -171,6 +188,9 @@ class playground {
       case 24: return family(any_queue(), 2);
       case 25: return ephemeral::start(any_queue(), alive_);
       case 26: return sim::spend(50 * us);
+      case 27: return queues_[two].set_max_active(1 + sim::choose(3));
+      case 28: return freeze();
+      case 29: return any_work().disable_during(sim::choose(2) != 0, [] { sim::spend(50 * us); });
       default:
         world_->audit();
         static_cast<void>(world_->stats());
@@ -186,10 +206,16 @@ class playground {
   std::deque<punctual> punctual_;
   unsigned alive_ = 0;
   bool closing_ = false;
+  bool frozen_ = false;
 };
 
 void mix() {
-  world w{{.cpus = 2, .max_workers = 8, .creation_retry = 1ms}};
+  const unsigned few = 2;  // so that rescuers are needed
+  world w{{.cpus = 2,
+           .max_workers = sim::choose(4) == 0 ? few : 8,
+           .creation_retry = 1ms,
+           .mayday_initial = 1ms,
+           .mayday_interval = 2ms}};
   playground p{w};
   std::vector<sim::thread> players;
   for (unsigned t = 1; t < threads; ++t) players.emplace_back([&p, t] { p.play(t); });
@@ -211,10 +237,13 @@ void expect_events(const sim::report& report) {
   EXPECT_SIM_EVENT(report, "a worker was seen to wait", 0.2);
   EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.005);
   EXPECT_SIM_EVENT(report, "thread creation refused", 0.2);
+  EXPECT_SIM_EVENT(report, "a rescuer was of use", 0.01);
+  EXPECT_SIM_EVENT(report, "disabled", 0.5);
+  EXPECT_SIM_EVENT(report, "frozen, and nothing ran", 0.3);
   EXPECT_GT(report.steps_in_smallest_seed, threads * operations);
 }
 
-// WQ-150..153, WQ-156, WQ-158.
+// WQ-98, WQ-125, WQ-127, WQ-150..153, WQ-156, WQ-157, WQ-158.
 TEST(wq_property, books_balance_under_usual_faults) {
   const auto report =
       sim::explore({.seeds = 3000, .faults = sim::profile::usual, .step_limit = 2'000'000, .cpus = 2}, mix);
@@ -222,7 +251,7 @@ TEST(wq_property, books_balance_under_usual_faults) {
   expect_events(report);
 }
 
-// WQ-150..153, WQ-156, WQ-158.
+// WQ-98, WQ-125, WQ-127, WQ-150..153, WQ-156, WQ-157, WQ-158.
 TEST(wq_property, books_balance_under_hostile_faults) {
   const auto report = sim::explore(
       {.seeds = 1500, .first_seed = 1'000'000, .faults = sim::profile::hostile, .step_limit = 2'000'000, .cpus = 2},

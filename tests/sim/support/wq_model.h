@@ -3,13 +3,14 @@
 //
 // The books are plain counters. What one of them says is exact when nobody is inside a call; in between, calls
 // under way are counted too, so that a check errs on the lenient side only while somebody cancels.
-// Rules: WQ-53, 60, 61, 66, 82, 84, 90, 151, 153, 154, 156.
+// Rules: WQ-53, 60, 61, 66, 82, 84, 90, 98, 125, 127, 151, 153, 154, 156.
 #pragma once
 
 #include "support/wq_world.h"
 
 #include "base/syscall.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -68,8 +69,17 @@ class model_queue {
     check_done(before);
   }
 
+  // More start, or those that run go on (WQ-127).
+  void set_max_active(unsigned n) {
+    most_ = std::max(most_, n);
+    check(queue.set_max_active(n), "this queue's limit may change");
+  }
+  // Of a frozen queue in which nothing runs any more: nothing starts (WQ-125).
+  void expect_stillness(bool still) { still_ = still; }
+
   void enter() {
     ++inside_;
+    check(!still_, "nothing starts while the queue is frozen");
     check(inside_ <= most_, "max_active is kept", inside_, most_);
   }
   void leave() { --inside_; }
@@ -94,7 +104,8 @@ class model_queue {
     return o.per_cpu ? on_each_cpu * static_cast<unsigned>(base::syscall::affinity().size()) : on_each_cpu;
   }
 
-  const unsigned most_;
+  unsigned most_;  // ever
+  bool still_ = false;
   const bool in_order_;
   unsigned inside_ = 0;
   std::vector<bool> done_;              // by closure
@@ -148,6 +159,20 @@ class model_item {
     const bool idle_too = !item_.pending() && !item_.running();
     if (alone && calls_begun_ == calls) check(idle && idle_too, "neither pending nor running after cancel_sync");
     --cancelling_;
+  }
+  // For the length of a call of `meanwhile` nothing is queued (WQ-98).
+  template <class Meanwhile>
+  void disable_during(bool sync, const Meanwhile& meanwhile) {
+    ++cancelling_;
+    if (sync ? item_.disable_sync() : item_.disable()) ++cancelled_;
+    const unsigned queued = queued_;
+    const bool alone = calls_ == 0;
+    if (sync && alone) check(!running_ && !item_.running(), "not running after disable_sync");
+    meanwhile();
+    if (alone) check(queued_ == queued, "nothing is queued while it is disabled", queued_, queued);
+    item_.enable();
+    --cancelling_;
+    count("disabled");
   }
   void flush() {
     queue_.calls.look();
