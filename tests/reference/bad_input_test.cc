@@ -149,9 +149,15 @@ std::string from_callback(workqueue& queue, const F& call) {
   return answer;
 }
 
+// The answer of a row whose call needs a child that there cannot be.
+const std::string no_child = "no child";
+
 // What a forked child answers or prints, and how it ends.
 template <class F>
 std::string in_child(const F& body) {
+#ifdef __SANITIZE_THREAD__  // which lets no forked child start threads
+  return no_child;
+#endif
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
   const pid_t child = ::fork();
@@ -1118,6 +1124,7 @@ TEST(bad_input, is_answered_as_the_reference_says) {
     }
     const std::string observed = call->second();
     calls.erase(call);
+    if (observed == no_child) continue;
     const std::vector<std::string> fragments = fragments_of(answer);
     EXPECT_FALSE(fragments.empty()) << key;
     for (const std::string& fragment : fragments) {

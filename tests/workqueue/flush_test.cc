@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <string>
 #include <thread>
 
 namespace wring {
@@ -244,8 +245,9 @@ TEST(flush, of_a_queue_returns_although_an_item_queues_itself_for_ever) {
   }
 }
 
-// WQ-85, WQ-155. Method: each flusher queues an item of its own before, so that 40 colours are asked for; the
-// plug keeps all of them until no colour is left.
+// WQ-85, WQ-155. Method: each flusher queues an item of its own before, so that 40 colours are asked for. The first 15
+// come one after the other, or those who come together would share a marker; the plugs keep all of them until no colour
+// is left and the others have come.
 TEST(flush, forty_flushers_at_once_all_return_each_after_its_own_item) {
   test_runtime rt;
   for (const unsigned places : {1u, 2u, 8u}) {
@@ -253,12 +255,22 @@ TEST(flush, forty_flushers_at_once_all_return_each_after_its_own_item) {
     std::deque<plug> stoppers;
     for (unsigned i = 0; i < places; ++i) stoppers.emplace_back(queue);
     std::atomic<int> returned{0};
+    counter admitted;
+    const auto described = [&rt](const std::string& text) {
+      eventually([&] { return rt->describe().find(text) != std::string::npos; });
+    };
     std::thread puller{[&] {
-      eventually([&] { return rt->describe().find(", 15 flushes") != std::string::npos; });
+      for (int n = 1; n <= 15; ++n) {
+        admitted.add();
+        described(", " + std::to_string(n) + " flushes");
+      }
+      admitted.add(25);
+      described(", 40 waiting");
       EXPECT_EQ(returned.load(), 0);
       for (plug& p : stoppers) p.pull();
     }};
-    test::together(40, [&](int) {
+    test::together(40, [&](int index) {
+      admitted.wait_for(index + 1);
       for (int round = 0; round < 5; ++round) {
         std::atomic<bool> ran{false};
         queue.submit([&] { ran.store(true); });

@@ -309,6 +309,9 @@ TEST(rescuer, more_than_256_in_one_pool_are_refused) {
 
 // WQ-28, WQ-U12: a forked process has rescuers, too, when they are called for.
 TEST(rescuer, is_called_in_a_forked_process) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers cannot fork a process whose threads allocate";
+#endif
   test_runtime rt{with_workers(1)};
   workqueue queue{rt, {.name = "vital", .rescuer = true}};
   EXPECT_EQ(test::in_forked_child([&](test::claims& c) {
