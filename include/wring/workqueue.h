@@ -133,7 +133,8 @@ struct workqueue_options {
   // WQ_MEM_RECLAIM). It runs items of this queue, one after another, while its pool has no idle worker and can get
   // none: the system refuses threads, or `max_workers` exist and are blocked. So these items always finish, if what
   // they wait for does; several that wait for each other need more than one thread. Its stack is in memory from the
-  // start (runtime_options::stack_bytes). At most 256 such queues on each CPU, node, or for all others.
+  // start, but for the last 32 KiB (runtime_options::stack_bytes). At most 256 such queues on each CPU, node, or for
+  // all others.
   bool rescuer = false;
   wring::on_exception on_exception = wring::on_exception::terminate;
   error_handler on_error = nullptr;

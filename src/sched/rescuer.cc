@@ -88,7 +88,6 @@ void rescuer::renew_in_child() noexcept {
 void rescuer::call(rescue_duty& d) noexcept {
   if (d.seat == nullptr || d.called.exchange(true, base::order::release)) return;  // pairs with run()
   base::sometimes("a rescuer was called");
-  d.maydays.fetch_add(1, base::order::relaxed);
   {
     const base::lock_guard lock{thread_mu_};
     if (!thread_.joinable() && create() != 0) {  // a forked child
@@ -96,18 +95,22 @@ void rescuer::call(rescue_duty& d) noexcept {
       return;
     }
   }
+  d.maydays.fetch_add(1, base::order::relaxed);
   parker_.unpark();
 }
 
 void rescuer::main(void* self) {
-  if constexpr (!base::simulated) touch_stack(base::thread_stack().low);
+  if constexpr (!base::simulated) {
+    if (const std::uintptr_t low = base::thread_stack().low; low != 0) touch_stack(low);  // 0: it is not known
+  }
   auto& r = *static_cast<rescuer*>(self);
   r.ready_.complete();
   r.run();
 }
 
-bool rescuer::is_called() const noexcept {
-  return std::ranges::any_of(duties_, [](const rescue_duty& d) { return d.called.load(base::order::relaxed); });
+bool rescuer::is_called_beside(const rescue_duty& served) const noexcept {
+  return std::ranges::any_of(
+      duties_, [&served](const rescue_duty& d) { return &d != &served && d.called.load(base::order::relaxed); });
 }
 
 void rescuer::run() noexcept {
@@ -131,13 +134,11 @@ bool rescuer::rescue(rescue_duty& d) noexcept {
   d.pool.settle(w);
   bool again = false;
   for (unsigned items = 1; d.pool.exhausted() && d.pool.withdraw(d.of); ++items) {
-    const std::uint64_t before = w.items_started();
     d.of.serve(w);
     if (worker::current() != &w) std::exit(EXIT_SUCCESS);  // as in worker_pool::run()
-    d.rescued.fetch_add(w.items_started() - before, base::order::relaxed);
     base::sometimes("a rescuer was of use");
     if (items % items_per_turn != 0) continue;
-    again = is_called();
+    again = is_called_beside(d);
     if (again) d.called.store(true, base::order::relaxed);
     if (again || d.pool.moves_again()) break;
   }

@@ -7,7 +7,8 @@
 // item until the pool has workers again. It needs no memory for that: its stack has been touched.
 //
 // Threads: any. A duty is called by the pool's timekeeper, under worker_pool::sources_mu_, while its source is on the
-// list; so neither ends meanwhile.
+// list; so neither ends meanwhile. That is the one place where a thread is woken, or made, under that lock: nothing
+// keeps a rescuer that was only seen on the list.
 #pragma once
 
 #include "base/mutex.h"
@@ -31,7 +32,7 @@ struct rescue_duty {
   worker* seat;  // null: in a forked child that had no memory for it
   base::atomic<bool> called{false};
   base::atomic<std::uint64_t> maydays{0};  // how often it was called
-  base::atomic<std::uint64_t> rescued{0};  // items that it has started
+  base::atomic<std::uint64_t> rescued{0};  // items that it has started; the source counts
 };
 
 class rescuer {
@@ -59,7 +60,7 @@ class rescuer {
   static void main(void* self);
   void run() noexcept;
   bool rescue(rescue_duty& d) noexcept;
-  [[nodiscard]] bool is_called() const noexcept;
+  [[nodiscard]] bool is_called_beside(const rescue_duty& served) const noexcept;
   int create() noexcept WRING_REQUIRES(thread_mu_);
 
   std::string thread_name_;

@@ -29,7 +29,7 @@ worker_stats snapshot_of(worker& w) {
 
 // "wring/u0:3", "wring/5:2H", "wring/R-log" (WQ-108).
 std::string worker_pool::name_of(const worker& w) const {
-  if (w.is_rescuer()) {
+  if (w.is_rescuer) {
     const source* const s = w.serving.load(base::order::acquire);  // pairs with the source's store
     return "wring/R-" + (s != nullptr ? s->name() : "?");
   }
@@ -41,7 +41,7 @@ std::string worker_pool::name_of(const worker& w) const {
 
 void worker_pool::append_workers(std::vector<worker_stats>& out) const {
   for_each_worker([&out](worker& w) {
-    const bool idle_rescuer = w.is_rescuer() && w.serving.load(base::order::relaxed) == nullptr;
+    const bool idle_rescuer = w.is_rescuer && w.serving.load(base::order::relaxed) == nullptr;
     if (!w.leaving.load(base::order::relaxed) && !idle_rescuer) out.push_back(snapshot_of(w));
     return false;
   });

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace wring::sched {
 
@@ -54,7 +55,8 @@ worker* worker_pool::free_slot() noexcept {
   for (std::size_t i = 0; i < first_seat(); ++i) {
     worker* w = workers_[i].load(base::order::relaxed);
     if (w == nullptr) {
-      w = new (std::nothrow) worker{*this, static_cast<std::uint16_t>(i), services_.blocks};
+      w = new (std::nothrow)
+          worker{*this, static_cast<std::uint16_t>(i), services_.blocks, worker::kind::thread_of_pool};
       if (w != nullptr) workers_[i].store(w, base::order::release);  // pairs with at()
       return w;
     }
@@ -159,9 +161,9 @@ worker* worker_pool::take_seat() noexcept {
     worker* w = workers_[i].load(base::order::relaxed);
     const bool made = w == nullptr;
     if (made) {
-      w = new (std::nothrow) worker{*this, static_cast<std::uint16_t>(i), services_.blocks};
+      w = new (std::nothrow)
+          worker{*this, static_cast<std::uint16_t>(i), services_.blocks, worker::kind::seat_of_rescuer};
       if (w == nullptr) return nullptr;
-      w->out_of_count.store(worker::rescuing, base::order::relaxed);
     } else if (!w->leaving.load(base::order::relaxed)) {
       continue;
     }
@@ -187,7 +189,7 @@ bool worker_pool::exhausted() const noexcept {
 std::uint64_t worker_pool::started() const noexcept {
   std::uint64_t sum = 0;
   for_each_worker([&sum](const worker& w) {
-    if (!w.is_rescuer()) sum += w.turns.load(base::order::relaxed);
+    if (!w.is_rescuer) sum += w.turns.load(base::order::relaxed);
     return false;
   });
   return sum;
@@ -200,15 +202,18 @@ void worker_pool::call_rescuers(base::instant now) noexcept {
     mayday_due_ = base::never;
     return;
   }
-  if (mayday_due_ == base::never) {
+  const std::uint64_t all = started();
+  const bool first = mayday_due_ == base::never;
+  if (first) {
     mayday_due_ = now + services_.options.mayday_initial;
-    started_at_mayday_.store(~std::uint64_t{0}, base::order::relaxed);
+    stood_before_ = false;
+    started_at_mayday_.store(all, base::order::relaxed);
   }
   if (now < mayday_due_) return;
   mayday_due_ = now + services_.options.mayday_interval;
-  const std::uint64_t all = started();
   const bool stands = started_at_mayday_.exchange(all, base::order::relaxed) == all;
-  if (!stands && word_.load().awake != 0) return;
+  const bool stood_before = std::exchange(stood_before_, true);
+  if (word_.load().awake != 0 && !(stands && stood_before)) return;
   const base::lock_guard lock{sources_mu_};  // what is on the list cannot end meanwhile
   drain_inbox_locked();
   for (source* s = sources_.front(); s != nullptr; s = base::list<source>::next(*s)) {
@@ -271,9 +276,10 @@ void worker_pool::stop() {
   }
   // A queue that was being made may have asked for a worker before.
   for (base::patience p; is_managed(); p.pause()) continue;
-  for (auto& slot : workers_) {
-    if (worker* const w = slot.load(base::order::acquire)) base::thread_join(w->thread);  // pairs with free_slot()
-  }
+  for_each_worker([](worker& w) {
+    if (!w.is_rescuer) base::thread_join(w.thread);
+    return false;
+  });
 }
 
 }  // namespace wring::sched

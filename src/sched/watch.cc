@@ -75,6 +75,7 @@ base::instant worker_pool::look(base::instant now) noexcept {
     const sight again = look_at_workers(now);
     if (!again.moving && !again.relieved && !more()) {
       look_interval_ns_ = 0;
+      mayday_due_ = base::never;
       forget_expected();
       return base::never;
     }

@@ -26,8 +26,13 @@ class worker_pool;
 
 class alignas(base::cache_line) worker {
  public:
-  worker(worker_pool& its_pool, std::uint16_t its_index, base::block_cache& memory) noexcept
-      : pool{its_pool}, index{its_index}, blocks{memory} {}
+  enum class kind : std::uint8_t { thread_of_pool, seat_of_rescuer };
+  worker(worker_pool& its_pool, std::uint16_t its_index, base::block_cache& memory, kind k) noexcept
+      : pool{its_pool},
+        index{its_index},
+        is_rescuer{k == kind::seat_of_rescuer},
+        out_of_count{is_rescuer ? std::uint8_t{rescuing} : std::uint8_t{0}},
+        blocks{memory} {}
 
   // The worker that the calling thread is, or null.
   static worker* current() noexcept { return slot::get(); }
@@ -48,13 +53,14 @@ class alignas(base::cache_line) worker {
   // Constant after construction.
   worker_pool& pool;
   const std::uint16_t index;  // in its pool
+  const bool is_rescuer;
 
   // Written by the worker; `serving` and `frame` only with the source's lock (or under its bias), so whoever
   // holds that lock and sees `serving == this source` knows that both stay.
   base::bias bias;
   base::atomic<source*> serving{nullptr};
-  void* frame = nullptr;                       // what the source keeps about this worker
-  base::atomic<std::uint8_t> out_of_count{0};  // inside an item; the reasons. Changed by who holds its source
+  void* frame = nullptr;                    // what the source keeps about this worker
+  base::atomic<std::uint8_t> out_of_count;  // inside an item; the reasons. Changed by who holds its source
   base::atomic<std::uint64_t> turns{0};  // the number of what it is in: an item, a child of its group, the rest of it
   base::atomic<const void*> code{nullptr};  // the callback it is in, children of a group's waiter included
 
@@ -64,8 +70,6 @@ class alignas(base::cache_line) worker {
   unsigned blocking_depth = 0;
   bool described = false;
   base::local_cache blocks;
-
-  [[nodiscard]] bool is_rescuer() const noexcept { return (out_of_count.load(base::order::relaxed) & rescuing) != 0; }
 
   void describe(const char* text) noexcept {
     const base::lock_guard lock{description_mu};

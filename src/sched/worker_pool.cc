@@ -35,7 +35,10 @@ worker_pool::worker_pool(const pool_services& services, config c)
 }
 
 worker_pool::~worker_pool() {
-  for (auto& slot : workers_) delete slot.load(base::order::relaxed);
+  for_each_worker([](worker& w) {
+    delete &w;
+    return false;
+  });
 }
 
 // Nothing is destroyed: what other threads of the parent were about to change must not be looked at.
@@ -203,7 +206,7 @@ void worker_pool::main(void* p) {
 void worker_pool::settle(worker& w) noexcept {
   place own = services_.home;
   if (!config_.cpus.empty()) own.cpus = config_.cpus;
-  if (config_.high_priority || w.is_rescuer()) own.nice = high_nice;
+  if (config_.high_priority || w.is_rescuer) own.nice = high_nice;
   if (const int error = own.take_cpus(); error != 0 && !config_.cpus.empty()) {
     if (!disassociated_.exchange(true, base::order::relaxed)) {
       services_.report.warn_once(reporter::topic::affinity,

@@ -273,6 +273,7 @@ class worker_pool {
   std::uint64_t recount_cost_ns_ = 0;  // of the last one
   std::uint64_t look_interval_ns_ = 0;
   base::instant progress_since_{};
+  bool stood_before_ = false;               // rescuers were due once in this distress
   base::instant mayday_due_ = base::never;  // rescuers are called then, if nobody can be woken all the time
   double waiting_estimate_ = 0;             // of workers that wait
   watchdog watchdog_;

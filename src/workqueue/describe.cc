@@ -67,7 +67,7 @@ void pool_workqueue::describe(base::writer& out) {
             "\n");
   }
   for (const busy_worker& b : inside) {
-    out.put("  runs ", base::describe_code(b.code), " in ", b.by.is_rescuer() ? "its rescuer" : pool_->name_of(b.by));
+    out.put("  runs ", base::describe_code(b.code), " in ", b.by.is_rescuer ? "its rescuer" : pool_->name_of(b.by));
     if (b.began_ticks != 0) out.put(" for ", seconds_since(b.began_ticks));
     out.put("\n");
   }

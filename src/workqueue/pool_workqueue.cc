@@ -112,6 +112,7 @@ void pool_workqueue::begin(execution& x, item& it) noexcept {
   const std::uint64_t state = state_of(it).load(base::order::relaxed);
   x.one_shot = (state & item_state::one_shot) != 0;
   if ((state & item_state::child) != 0) item_access::child_leaves_queue(it);
+  if (x.worker.is_rescuer && rescue != nullptr) rescue->rescued.fetch_add(1, base::order::relaxed);
   x.worker.begin_turn();
 }
 

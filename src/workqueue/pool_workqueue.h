@@ -200,7 +200,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
   void forget_short_items() noexcept;
   [[nodiscard]] bool leads(const sched::worker& w) const noexcept {
-    return !cpu_intensive_ && !w.is_rescuer() && (one_at_a_time() || short_items_.load(base::order::relaxed));
+    return !cpu_intensive_ && !w.is_rescuer && (one_at_a_time() || short_items_.load(base::order::relaxed));
   }
   [[nodiscard]] bool one_at_a_time() const noexcept { return max_active_.load(base::order::relaxed) == 1; }
   [[nodiscard]] bool change_limit(visit& hold) noexcept;

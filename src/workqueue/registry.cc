@@ -62,7 +62,12 @@ std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::si
   if (!o.rescuer) return nullptr;
   auto r = std::make_shared<sched::rescuer>(o.name.substr(0, name_most), stack_bytes);
   int e = 0;
-  for (std::size_t i = 0; i < members.size() && e == 0; ++i) e = r->add(*members[i], pool_at(i));
+  try {
+    for (std::size_t i = 0; i < members.size() && e == 0; ++i) e = r->add(*members[i], pool_at(i));
+  } catch (...) {
+    r->dismiss();
+    throw;
+  }
   const bool full = e != 0;
   if (e == 0) e = r->start();
   if (e == 0) return r;

@@ -252,7 +252,8 @@ item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcep
   // Who is inside while no slot is free must find its children: nobody else could start them. And if many
   // wait already, another waiter would only make its replacement start the oldest item, which may wait as well,
   // and so on until all workers that may exist are blocked.
-  const bool must_find = !own_slot && (active_ >= limit_ || pool_->many_blocked());
+  // A rescuer is there because no other thread is.
+  const bool must_find = !own_slot && (active_ >= limit_ || pool_->many_blocked() || current_is_rescuer());
   item* it = run_.back();
   for (unsigned depth = 0; it != nullptr && (must_find || depth < search_depth); it = item_list::prev(*it), ++depth) {
     if (belongs_to(*it, group)) return it;
@@ -320,7 +321,8 @@ void pool_workqueue::call_back(const task_group* group) noexcept {
 
 void pool_workqueue::call_back_if_full(const task_group& group) noexcept {
   const visit hold{*this};
-  if (active_ >= limit_ && !WRING_PLANT(sleeper_not_called)) call_back(&group);
+  const bool nobody_else = active_ >= limit_ || rescue != nullptr;  // or who sleeps may be the rescuer
+  if (nobody_else && !WRING_PLANT(sleeper_not_called)) call_back(&group);
 }
 
 }  // namespace detail

@@ -134,7 +134,7 @@ work* current_work() noexcept {
 
 bool current_is_rescuer() noexcept {
   const sched::worker* const w = sched::worker::current();
-  return w != nullptr && w->is_rescuer();
+  return w != nullptr && w->is_rescuer;
 }
 
 void set_worker_description(const char* text) noexcept {
