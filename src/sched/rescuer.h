@@ -4,7 +4,7 @@
 //
 // It has a seat in each of these pools: a worker that is never counted and leads nothing. A pool in distress calls the
 // rescuers of the sources on its list; a rescuer takes its source from that list, like a worker, and serves it item by
-// item until the pool has workers again. It needs no memory for that: its stack has been touched.
+// item until the pool has workers again. Thread, seats and duties exist by then, and its stack has been touched.
 //
 // Threads: any. A duty is called by the pool's timekeeper, under worker_pool::sources_mu_, while its source is on the
 // list; so neither ends meanwhile. That is the one place where a thread is woken, or made, under that lock: nothing

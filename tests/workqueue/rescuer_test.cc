@@ -144,26 +144,35 @@ TEST(rescuer, keeps_an_ordered_queue_in_order) {
   rt.warnings.ignore();
 }
 
-// WQ-61, WQ-67: an item that queues itself again, and one that is queued while it runs there, go on there.
-TEST(rescuer, never_runs_an_item_twice_at_once) {
-  test_runtime rt{with_workers(1)};
+// WQ-61: an item that is queued while a rescuer runs it goes on there, though workers are free to take it. Method: the
+// item queues itself first thing; the workers come back in the middle of its runs.
+TEST(rescuer, never_runs_an_item_beside_a_worker) {
+  test_runtime rt{with_workers(2)};
   workqueue queue{rt, {.name = "vital", .rescuer = true}};
   struct {
     workqueue& queue;
     test::overlap inside{};
+    std::atomic<int> by_rescuer{0};
+    std::atomic<bool> stop{false};
     std::atomic<int> runs{0};
   } s{.queue = queue};
   work again{[&s](work& self) {
     s.inside.enter();
-    if (s.runs.fetch_add(1) < 200) s.queue.queue(self);
+    if (!s.stop.load()) s.queue.queue(self);
+    for (int i = 0; i < 2'000; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+    s.by_rescuer.fetch_add(current_is_rescuer() ? 1 : 0);
+    s.runs.fetch_add(1);
     s.inside.leave();
   }};
-  crowd all{rt, 1};
+  crowd all{rt, 2};
   queue.queue(again);
-  eventually([&] { return s.runs.load() == 201; });
-  EXPECT_FALSE(again.cancel_sync()) << "it has run its last time";
-  EXPECT_EQ(s.inside.most(), 1);
+  eventually([&] { return s.by_rescuer.load() >= 50; });
   all.disperse();
+  const int then = s.runs.load();
+  eventually([&] { return s.runs.load() >= then + 500; });
+  s.stop.store(true);
+  again.cancel_sync();
+  EXPECT_EQ(s.inside.most(), 1);
   rt.warnings.ignore();
 }
 
