@@ -176,6 +176,28 @@ TEST(rescuer, never_runs_an_item_beside_a_worker) {
   rt.warnings.ignore();
 }
 
+// WQ-112: a callback that waits for its group there finds the children, however many items came after them.
+TEST(rescuer, runs_the_children_that_its_callback_waits_for) {
+  test_runtime rt{with_workers(1)};
+  workqueue queue{rt, {.name = "vital", .rescuer = true}};
+  crowd all{rt, 1};
+  std::atomic<int> others{0};
+  bool child_ran = false;
+  queue.submit([&] {
+    task_group group{queue};
+    group.run([&] { child_ran = true; });
+    for (int i = 0; i < 300; ++i) queue.submit([&] { others.fetch_add(1); });
+    group.wait();
+    EXPECT_TRUE(child_ran);
+    EXPECT_EQ(others.load(), 0) << "only its own";
+  });
+  queue.flush();
+  queue.flush();
+  EXPECT_EQ(others.load(), 300);
+  all.disperse();
+  rt.warnings.ignore();
+}
+
 // WQ-111: of a divided queue it serves the pools in turn, 16 items each. Method: the only worker of each CPU is
 // blocked; the first item that it runs waits until both pools have called.
 TEST(rescuer, serves_the_pools_of_a_divided_queue_in_turn) {
