@@ -36,33 +36,39 @@ void describe_ranges(writer& w, const std::vector<unsigned>& ids) {
 
 }  // namespace
 
-topology::topology(std::vector<cpu> allowed, const std::vector<unsigned>& existing) : cpus_{std::move(allowed)} {
-  WRING_CHECK(!cpus_.empty());
-  std::sort(cpus_.begin(), cpus_.end(), [](const cpu& a, const cpu& b) { return a.id < b.id; });
-  renumber(cpus_, &cpu::core);
-  renumber(cpus_, &cpu::cache);
-  for (const cpu& c : cpus_) nodes_.push_back(c.node);
+topology::topology(std::vector<cpu> allowed, const std::vector<cpu>& existing)
+    : all_{std::move(allowed)}, allowed_{all_.size()} {
+  WRING_CHECK(!all_.empty());
+  const auto by_id = [](const cpu& a, const cpu& b) { return a.id < b.id; };
+  std::sort(all_.begin(), all_.end(), by_id);
+  for (const cpu& c : cpus()) nodes_.push_back(c.node);
   std::sort(nodes_.begin(), nodes_.end());
   nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());
 
-  unsigned last = cpus_.back().id;
-  for (const unsigned id : existing) last = std::max(last, id);
+  unsigned last = all_.back().id;
+  for (const cpu& c : existing) last = std::max(last, c.id);
   exists_.resize(last + 1);
-  for (const unsigned id : existing) exists_[id] = true;
-  for (const cpu& c : cpus_) exists_[c.id] = true;
+  for (const cpu& c : all_) exists_[c.id] = true;
+  for (const cpu& c : existing) {
+    if (!exists_[c.id]) all_.push_back(c);
+    exists_[c.id] = true;
+  }
+  std::sort(all_.begin() + static_cast<std::ptrdiff_t>(allowed_), all_.end(), by_id);
+  renumber(all_, &cpu::core);
+  renumber(all_, &cpu::cache);
 }
 
 std::vector<unsigned> topology::cpus_of_node(unsigned node) const {
   std::vector<unsigned> ids;
-  for (const cpu& c : cpus_) {
+  for (const cpu& c : cpus()) {
     if (c.node == node) ids.push_back(c.id);
   }
   return ids;
 }
 
 void topology::describe(writer& w) const {
-  w.put("topology: ", cpus_.size(), " CPUs allowed below ", possible(), ", ", count_of(cpus_, &cpu::core), " cores, ",
-        count_of(cpus_, &cpu::cache), " last-level caches");
+  w.put("topology: ", allowed_, " CPUs allowed below ", possible(), ", ", count_of(cpus(), &cpu::core), " cores, ",
+        count_of(cpus(), &cpu::cache), " last-level caches");
   for (const unsigned node : nodes_) {
     w.put(", node ", node, ": ");
     describe_ranges(w, cpus_of_node(node));

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/syscall.h"
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,11 +36,13 @@ class topology {
   static std::optional<topology> synthetic(const std::string& description);
 
   // Allowed CPUs, at least one, in any order, and with any numbers for cores and caches, as long as they differ;
-  // `existing` are the numbers of those CPUs that exist without being allowed. The allowed ones may be among them.
-  topology(std::vector<cpu> allowed, const std::vector<unsigned>& existing);
+  // `existing` are those that exist without being allowed. The allowed ones may be among them.
+  topology(std::vector<cpu> allowed, const std::vector<cpu>& existing);
 
   // Allowed ones, by id; at least one.
-  [[nodiscard]] std::span<const cpu> cpus() const noexcept { return cpus_; }
+  [[nodiscard]] std::span<const cpu> cpus() const noexcept { return std::span{all_}.first(allowed_); }
+  // The allowed ones, and behind them the others, by id.
+  [[nodiscard]] std::span<const cpu> all() const noexcept { return all_; }
   // One more than the greatest id that exists, allowed or not.
   [[nodiscard]] unsigned possible() const noexcept { return static_cast<unsigned>(exists_.size()); }
   // Allowed or not.
@@ -52,7 +55,8 @@ class topology {
   void describe(writer& w) const;
 
  private:
-  std::vector<cpu> cpus_;
+  std::vector<cpu> all_;
+  std::size_t allowed_;
   std::vector<unsigned> nodes_;
   std::vector<bool> exists_;
 };

@@ -58,7 +58,10 @@ hwloc_obj_t last_level_cache(hwloc_topology_t t, hwloc_obj_t pu) noexcept {
   return found != nullptr ? found : hwloc_get_numanode_obj_by_os_index(t, node_of(pu));
 }
 
-// All CPUs that hwloc knows, allowed or not.
+// Is a core of its own.
+topology::cpu unknown_cpu(unsigned id) noexcept { return {.id = id, .core = ~id, .cache = 0, .node = 0}; }
+
+// All CPUs that hwloc knows, allowed or not. Of those that are offline it knows no more than that they exist.
 std::vector<topology::cpu> cpus_in(hwloc_topology_t t) {
   std::vector<topology::cpu> cpus;
   for (hwloc_obj_t pu = nullptr; (pu = hwloc_get_next_obj_by_type(t, HWLOC_OBJ_PU, pu)) != nullptr;) {
@@ -68,19 +71,19 @@ std::vector<topology::cpu> cpus_in(hwloc_topology_t t) {
                     .cache = number_of(last_level_cache(t, pu)),
                     .node = node_of(pu)});
   }
+  const hwloc_const_bitmap_t existing = hwloc_topology_get_complete_cpuset(t);
+  for (int id = hwloc_bitmap_first(existing); id >= 0; id = hwloc_bitmap_next(existing, id)) {
+    if (hwloc_get_pu_obj_by_os_index(t, static_cast<unsigned>(id)) == nullptr) {
+      cpus.push_back(unknown_cpu(static_cast<unsigned>(id)));
+    }
+  }
   return cpus;
 }
 
-std::vector<unsigned> ids_of(const std::vector<topology::cpu>& cpus) {
-  std::vector<unsigned> ids;
-  for (const topology::cpu& c : cpus) ids.push_back(c.id);
-  return ids;
-}
-
-// What is known of an allowed CPU; one that hwloc does not know is a core of its own.
+// What is known of an allowed CPU.
 topology::cpu look_up(const std::vector<topology::cpu>& known, unsigned id) {
   const auto at = std::find_if(known.begin(), known.end(), [id](const topology::cpu& c) { return c.id == id; });
-  return at != known.end() ? *at : topology::cpu{.id = id, .core = ~id, .cache = 0, .node = 0};
+  return at != known.end() ? *at : unknown_cpu(id);
 }
 
 }  // namespace
@@ -92,7 +95,7 @@ topology topology::of_machine(const std::vector<unsigned>& allowed_ids) {
   for (const unsigned id : allowed_ids) allowed.push_back(look_up(known, id));
   if (allowed.empty()) allowed = known;
   if (allowed.empty()) allowed.push_back({});
-  return topology{std::move(allowed), ids_of(known)};
+  return topology{std::move(allowed), known};
 }
 
 std::optional<topology> topology::synthetic(const std::string& description) {

@@ -27,9 +27,11 @@ TEST(topology, sorts_cpus_and_numbers_cores_and_caches_from_0) {
                     {.id = 2, .core = 90, .cache = 80, .node = 1},
                     {.id = 8, .core = 70, .cache = 80, .node = 1},
                     {.id = 3, .core = 90, .cache = 80, .node = 1}},
-                   {0, 11}};
+                   {{.id = 11, .core = 70, .cache = 1, .node = 5}, {.id = 0, .core = 1, .cache = 40, .node = 7}}};
   const std::vector<topology::cpu> wanted{{2, 0, 0, 1}, {3, 0, 0, 1}, {8, 1, 0, 1}, {9, 1, 1, 5}};
   EXPECT_TRUE(std::equal(t.cpus().begin(), t.cpus().end(), wanted.begin(), wanted.end()));
+  const std::vector<topology::cpu> others{{0, 2, 1, 7}, {11, 1, 2, 5}};
+  EXPECT_TRUE(std::ranges::equal(t.all().subspan(4), others)) << "they may share what the allowed ones have";
   EXPECT_TRUE(std::ranges::equal(t.nodes(), std::array{1u, 5u}));
   EXPECT_EQ(t.cpus_of_node(1), (std::vector{2u, 3u, 8u}));
   EXPECT_EQ(t.possible(), 12u);
