@@ -5,6 +5,7 @@
 // is made at first use and lives until the process ends. Tests and embedders make their own.
 #pragma once
 
+#include <wring/attributes.h>
 #include <wring/result.h>
 #include <wring/stats.h>
 #include <wring/version.h>
@@ -59,6 +60,16 @@ struct runtime_options {
   // Queues made with workqueue_options::power_efficient are unbound, so that idle CPUs may sleep, instead of per CPU
   // (WQ-29). On as well where the system has CPUs without a tick.
   bool power_efficient = false;
+  // Which CPUs unbound queues may use, "0-3,8"; null or "": all but the isolated ones. Copied. What the process may not
+  // use is left out; if that leaves nothing, it is ignored with a warning (WQ-119).
+  const char* unbound_cpus = nullptr;
+  // What affinity_scope::by_default means, cpu to system (WQ-118); and about how many cores a cache_shard has, at least
+  // 1 (WQ-116).
+  affinity_scope default_scope = affinity_scope::cache_shard;
+  unsigned cache_shard_size = 8;
+  // While work waits for workers, it is looked once in so long whether the affinity mask, the cpuset or the quota has
+  // changed, as by replan() (WQ-U7). 0: never.
+  std::chrono::milliseconds replan_interval{1'000};
   // How long to wait before trying again after the system refused a thread (WQ-103).
   std::chrono::milliseconds creation_retry{1'000};
   // If nobody can be woken for work of a queue that has a rescuer, that one is called after so long, and again each
@@ -122,7 +133,28 @@ class WRING_EXPORT runtime {
 
   // Reads the affinity mask, the CPU quota and WRING_CPUS again and plans for them from now on; returns the number of
   // CPUs. Running items go on. If runtime_options::cpus was given, that stays. Any thread.
+  // CPUs that have left the affinity mask are used no more: what is queued there runs on the others, and per-CPU queues
+  // take none of their own for it (WQ-131). CPUs that have come are used (WQ-130). Throws std::bad_alloc, or
+  // std::system_error (EINVAL, EAGAIN) if pools for them cannot be had; then nothing has changed.
   unsigned replan();
+  // The same, as if the affinity mask had these CPUs, until the next call. Throws std::system_error (EINVAL): none, or
+  // one that does not exist. A program that is told by others which CPUs to leave alone says it so.
+  unsigned replan(const std::vector<unsigned>& cpus);
+
+  // What affinity_scope::by_default means from now on; queues that say so are mapped to other pools (WQ-118). Throws
+  // std::system_error (EINVAL: by_default, or no value of the type) or std::bad_alloc; then nothing has changed. Any
+  // thread.
+  [[nodiscard]] affinity_scope default_scope() const noexcept;
+  void set_default_scope(affinity_scope scope);
+  // The CPUs that unbound queues may use from now on, isolated ones too if they are among them; all queues follow, or
+  // it throws std::system_error (EINVAL: none, or one that does not exist; EAGAIN) or std::bad_alloc and none does
+  // (WQ-119). Any thread.
+  void set_unbound_cpus(const std::vector<unsigned>& cpus);
+  // CPUs that are to be left to others, in place of those that the system told of at the start: unbound queues use the
+  // requested ones without these, or, if that leaves none, the requested ones. Errors as set_unbound_cpus(), but none
+  // at all is fine. Any thread.
+  void set_isolated_cpus(const std::vector<unsigned>& cpus);
+  [[nodiscard]] wring::unbound_cpus unbound_cpus() const;
   // The CPUs that per-CPU queues use, by number: those the process may run on. The first call reads the machine's
   // topology. Any thread.
   [[nodiscard]] std::vector<cpu_info> cpus();

@@ -23,9 +23,14 @@ struct worker_stats {
 };
 
 struct pool_stats {
-  std::string name;        // as in thread names: "u0", of a CPU's pool "5", of high priority "5H" (WQ-108)
-  bool disassociated;      // its workers could not be bound to its CPUs and run anywhere (WQ-U7)
-  bool priority_refused;   // its workers were refused nice -20 (WQ-U6)
+  std::string name;  // as in thread names: "u0", of a CPU's pool "5", of high priority "5H" (WQ-108)
+  int nice;          // that its workers ask for; 0: the program's
+  // Its workers run on these CPUs; none: where the program does. Woken, they begin on those of `pod`, if there are any
+  // (WQ-117).
+  std::vector<unsigned> cpus;
+  std::vector<unsigned> pod;
+  bool disassociated;      // its workers do not run on its CPUs, but anywhere (WQ-131, WQ-U7)
+  bool priority_refused;   // its workers were refused their nice value (WQ-U6)
   unsigned target;         // counted workers aimed at: the CPUs planned for, in a CPU's pool 1
   unsigned workers;        // threads alive
   unsigned idle;           // parked
@@ -44,6 +49,8 @@ struct pool_stats {
   std::uint64_t stall_reports;            // of the watchdog
   std::uint64_t blocks_seen;              // workers taken out of the count because they were seen to wait
   std::uint64_t cpu_intensive_seen;       // workers taken out of the count for their use of CPU time (WQ-79)
+  std::uint64_t repatriated;              // woken workers that were taken back to their pod (WQ-117)
+  std::uint64_t restored;                 // and to the pool's CPUs, after somebody had bound them elsewhere (WQ-120)
   std::uint64_t looks;                    // looks at a worker's state
   std::chrono::nanoseconds blocked_time;  // sum over workers of announced blocking
 };
@@ -53,7 +60,7 @@ struct runtime_stats {
   std::string detection;          // how blocked callbacks are found: "perf", "stat", "cpu_clock", "announced"
   std::string detection_why;      // why so: what was asked for, and what does not work here
   std::uint64_t warnings;         // warnings reported so far
-  std::vector<pool_stats> pools;  // managed, unmanaged, both of high priority, then those of CPUs and nodes in use
+  std::vector<pool_stats> pools;  // managed, unmanaged, both of high priority, then the others in use
   std::vector<worker_stats> workers;
 };
 
@@ -95,6 +102,7 @@ struct workqueue_stats {
   std::uint64_t items_started;    // a worker that runs short items in a row counts them every 64
   std::uint64_t items_completed;  // the rest is in flight (WQ-137)
   std::uint64_t cpu_intensive;    // callbacks that left the count because of the CPU time they used (WQ-79)
+  std::uint64_t repatriated;      // workers that were taken back to their pod to serve this queue (WQ-117)
   std::uint64_t cm_wakeups;       // callbacks that blocked while work of some queue waited: it got another worker
   std::uint64_t exceptions;       // callbacks that ended with an exception under on_exception::report
   std::uint64_t rejected;         // queue calls refused because of drain or destruction (WQ-46)

@@ -2,6 +2,7 @@
 // workqueue: where work is queued. It owns no threads; many queues share few pools of workers (WQ-5..8).
 #pragma once
 
+#include <wring/attributes.h>
 #include <wring/future.h>
 #include <wring/result.h>
 #include <wring/runtime.h>
@@ -108,12 +109,12 @@ struct workqueue_options {
   // A pool for each CPU the process may run on, with workers bound to it. An item goes to the caller's CPU, or
   // that of queue_on(). On each CPU one callback runs at a time; when it blocks, the next one starts (WQ-71..75).
   // max_active counts on each CPU. A worker that cannot be bound runs on any CPU, and its pool stays what it is; that
-  // is said once (WQ-U7). Not together with ordered, unmanaged or per_node.
+  // is said once (WQ-U7). Not together with ordered, unmanaged or attributes.
   bool per_cpu = false;
-  // A pool for each NUMA node, with workers that run on its CPUs. An item goes to the caller's node, or that of
-  // queue_near(). max_active is shared among the nodes by their CPUs, at least 8 each (WQ-23). Not together with
-  // ordered, unmanaged or per_cpu.
-  bool per_node = false;
+  // On which CPUs, and with which priority, its items run; not together with per_cpu. If the scope divides the queue, a
+  // max_active that was given is shared among the pods by their CPUs, at least min_active each (WQ-23), else each pod
+  // has all of it; and items start in order within a pod only. An ordered queue is never divided.
+  workqueue_attributes attributes = {};
   // Workers of their own, with nice -20 where the system lets them have it; else they run like the others, which
   // is said once (WQ-25, WQ-U6). Normal and high priority do not look at one another's load.
   bool high_priority = false;
@@ -122,7 +123,7 @@ struct workqueue_options {
   // For the many short ends of something. Only high_priority may come with it; max_active must be 0, there is no limit.
   bool bh = false;
   // Unbound if the process says that it saves power (runtime_options::power_efficient), else per_cpu (WQ-29). Not
-  // together with ordered, unmanaged or per_node.
+  // together with ordered, unmanaged or attributes.
   bool power_efficient = false;
   // Takes part in runtime::freeze_begin() (WQ-27).
   bool freezable = false;
@@ -165,9 +166,9 @@ class WRING_EXPORT workqueue {
   // other (WQ-43). A CPU that does not exist: misuse, false. On a queue that is not divided as queue().
   bool queue_on(unsigned cpu, work& item) noexcept;
   bool queue_delayed_on(unsigned cpu, delayed_work& item, std::chrono::nanoseconds delay) noexcept;
-  // As queue(), on the pool of that NUMA node, of a per_node queue: the caller's CPU if it is on that node, else its
-  // first one, else, without CPUs of that node, as queue() (WQ-42). On a per-CPU queue it warns once and takes a CPU of
-  // that node; on a queue that is not divided as queue().
+  // As queue(), on the pool of that NUMA node, of a queue that is divided so: the caller's CPU if it is on that node,
+  // else its first one, else, without CPUs of that node, as queue() (WQ-42). On a per-CPU queue it warns once and takes
+  // a CPU of that node; on a queue that is not divided as queue().
   bool queue_near(unsigned node, work& item) noexcept;
   // Queues now (for queue_delayed's items with delay 0).
   bool queue(delayed_work& item) noexcept { return queue_delayed(item, std::chrono::nanoseconds::zero()); }
@@ -226,10 +227,19 @@ class WRING_EXPORT workqueue {
   // that wait start at once. Fewer: those that run go on, and the next ones wait. A min_active above it is lowered to
   // it. False, with a warning: an ordered queue runs one item at a time for ever.
   bool set_max_active(unsigned max_active);
-  // The least share of max_active that each node of a per_node queue has, so many items may depend on one another
-  // without a deadlock: 0..max_active, clamped; at first 8 (WQ-23, WQ-24). A queue that is not divided has all of
-  // max_active in one place. False, with a warning: the queue is per_cpu or ordered.
+  // The least share of max_active that each pod of a divided queue has, so many items may depend on one another without
+  // a deadlock: 0..max_active, clamped; at first 8 (WQ-23, WQ-24). A queue that is not divided has all of max_active in
+  // one place. False, with a warning: the queue is per_cpu or ordered.
   bool set_min_active(unsigned min_active);
+
+  // From now on items go where the attributes say; those that are queued or run already end where they are, and a
+  // callback that queues its own item while it runs keeps it there. An ordered queue keeps its order: what is queued
+  // after the call waits until all before it has ended (WQ-114, WQ-115). Throws std::system_error (EINVAL: a value out
+  // of range, a CPU that does not exist, or the queue is per_cpu; EAGAIN: no worker, or no place for the queue's
+  // rescuer; ECANCELED: the queue or its runtime ends) or std::bad_alloc; then nothing has changed. Any
+  // thread.
+  void set_attributes(const workqueue_attributes& attributes);
+  [[nodiscard]] workqueue_attributes attributes() const;
 
   [[nodiscard]] workqueue_stats stats() const;
   [[nodiscard]] std::string name() const;

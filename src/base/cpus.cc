@@ -66,4 +66,11 @@ bool some_cpus_have_no_tick(const std::string& root) {
   return first >= '0' && first <= '9';
 }
 
+std::string isolated_cpus(const std::string& root) {
+  std::ifstream file{root + "/sys/devices/system/cpu/isolated"};
+  std::string list;
+  std::getline(file, list);
+  return list;
+}
+
 }  // namespace wring::base

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cpus: how many CPUs wring plans for; and whether some have no tick.
+// cpus: how many CPUs wring plans for; and whether some have no tick, or are isolated.
 //
 // The least of two bounds, or what WRING_CPUS says: how many CPUs the affinity mask has (cpusets included), and how
 // many the cgroups' quota pays for, rounded up. Both change while a process runs; the plan is of the moment it was
@@ -31,5 +31,9 @@ cpu_plan plan_cpus(const char* override_text, const std::string& root = "/",
 
 // Whether the kernel runs some CPUs without a tick (nohz_full).
 bool some_cpus_have_no_tick(const std::string& root = "/");
+
+// The CPUs that the kernel keeps free of what is not bound to them (isolcpus, isolated partitions), as it lists them:
+// "2-3,7". Empty: none, or it does not tell.
+std::string isolated_cpus(const std::string& root = "/");
 
 }  // namespace wring::base

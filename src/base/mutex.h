@@ -17,8 +17,11 @@
 namespace wring::base {
 
 enum class rank : std::uint8_t {
+  replan,      // core: one change of the CPUs at a time
   runtime,     // core: its components; the default runtime
   fork_list,   // the runtimes that fork() takes care of
+  mapping,     // which pools the queues of a runtime use
+  pools,       // the pools of a runtime, and the CPUs they use
   registry,    // the open queues of a runtime
   queue,       // pool_workqueue: run list and accounting
   timer,       // a shard of the timekeeper

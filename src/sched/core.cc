@@ -23,14 +23,32 @@ void refuse_times(const runtime_options& o) {
   if (o.mayday_initial > longest) refuse("wring::runtime_options::mayday_initial is above a year");
   if (o.mayday_interval > longest) refuse("wring::runtime_options::mayday_interval is above a year");
   if (o.creation_retry > longest) refuse("wring::runtime_options::creation_retry is above a year");
+  if (o.replan_interval > longest) refuse("wring::runtime_options::replan_interval is above a year; 0 turns it off");
   if (o.stall_floor > longest) refuse("wring::runtime_options::stall_floor is above a year; 0 turns it off");
 }
 
-base::cpu_plan plan_for(const sched::place& home) {
-  return base::plan_cpus(std::getenv("WRING_CPUS"), "/", home.cpus.size());
+bool is_a_default(affinity_scope scope) noexcept {
+  return scope > affinity_scope::by_default && scope <= affinity_scope::system;
 }
 
-runtime_options planned(runtime_options o, const sched::place& home, base::cpu_plan& plan) {
+base::cpu_plan plan_for(std::size_t cpus) { return base::plan_cpus(std::getenv("WRING_CPUS"), "/", cpus); }
+
+// What unbound queues are restricted to; empty: to nothing.
+sched::cpu_list restriction(const runtime_options& o) {
+  const std::string text = o.unbound_cpus != nullptr ? o.unbound_cpus : "";
+  std::optional<sched::cpu_list> cpus = sched::cpu_list_of(text);
+  if (!cpus) refuse(("wring::runtime_options::unbound_cpus '" + text + "' is no list of CPUs, such as 0-3,8").c_str());
+  return *std::move(cpus);
+}
+
+sched::cpu_masks masks_for(const runtime_options& o, const sched::place& home) {
+  const sched::cpu_list isolated = sched::cpu_list_of(base::isolated_cpus()).value_or(sched::cpu_list{});
+  return {home.cpus.empty() ? sched::cpu_list{0} : home.cpus, isolated, restriction(o)};
+}
+
+runtime_options planned(runtime_options o, const std::string& topology, const sched::place& home,
+                        base::cpu_plan& plan) {
+  o.topology = topology.c_str();
   if (o.cpus > base::cpu_plan::most) refuse("wring::runtime_options::cpus is above 4096");
   if (o.max_workers < 1 || o.max_workers > 65'000) refuse("wring::runtime_options::max_workers is not in 1..65000");
   if (o.stack_bytes < (std::size_t{64} << 10)) refuse("wring::runtime_options::stack_bytes is below 64 KiB");
@@ -43,9 +61,13 @@ runtime_options planned(runtime_options o, const sched::place& home, base::cpu_p
   if (o.mayday_interval.count() < 1) refuse("wring::runtime_options::mayday_interval is below 1 ms");
   if (o.stall_floor.count() < 0) refuse("wring::runtime_options::stall_floor is negative");
   if (o.detect > detection::perf) refuse("wring::runtime_options::detect is none of its values");
+  if (!is_a_default(o.default_scope))
+    refuse("wring::runtime_options::default_scope is none of its values, cpu to system");
+  if (o.cache_shard_size < 1) refuse("wring::runtime_options::cache_shard_size is 0; a shard has at least 1 core");
+  if (o.replan_interval.count() < 0) refuse("wring::runtime_options::replan_interval is negative; 0 turns it off");
   refuse_times(o);
   if (o.cpus == 0) {
-    plan = plan_for(home);
+    plan = plan_for(home.cpus.size());
     o.cpus = plan.count;
   }
   return o;
@@ -60,17 +82,27 @@ core::core(base::cpu_plan plan, const runtime_options& options)
       topology_{options.topology != nullptr ? options.topology : ""},
       cpus_are_given_{options.cpus != 0},
       power_efficient_{options.power_efficient || base::some_cpus_have_no_tick()},
-      options_{planned(options, home_, plan)},
+      options_{planned(options, topology_, home_, plan)},
       thresholds_{options_},
       report_{options_},
       time_{options_.cpus, options_.stack_bytes, report_, home_},
       detect_{options_.detect, std::getenv("WRING_DETECT"), report_},
       hogs_{thresholds_, report_},
-      pools_{{options_, thresholds_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_}},
-      cpus_{options_.cpus},
+      pools_{{options_, thresholds_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_},
+             masks_for(options_, home_)},
+      default_scope_{options_.default_scope},
       plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
-  options_.topology = topology_.c_str();
   if (!plan.complaint.empty()) report_.warn(plan.complaint);
+  if (const sched::cpu_list asked = restriction(options_);
+      topology_.empty() && !asked.empty() && sched::common(asked, pools_.masks().usable()).empty()) {
+    report_.warn("wring::runtime_options::unbound_cpus '" + std::string{options_.unbound_cpus} +
+                 "' leaves none of the CPUs that the process may use; it is ignored");
+  }
+  options_.unbound_cpus = nullptr;  // the caller's
+  if (options_.replan_interval.count() != 0 && !base::simulated) {
+    time_.check_now_and_then([](void* self) { static_cast<core*>(self)->follow_system(); }, this,
+                             options_.replan_interval);
+  }
   follow_forks(*this);
 }
 
@@ -94,18 +126,112 @@ int core::start() {
   return pools_.managed(sched::urgency::normal).start();
 }
 
+// Queues are mapped to other pools, or, if that fails, everything is as before.
+void core::plan(unsigned cpus, const sched::cpu_masks& masks) {
+  const sched::cpu_masks before = pools_.masks();
+  const unsigned planned_before = pools_.planned();
+  pools_.plan(cpus, masks);
+  component* const queues = existing_component();
+  if (queues == nullptr) return;
+  try {
+    queues->follow_cpus();
+  } catch (...) {
+    pools_.plan(planned_before, before);
+    throw;
+  }
+}
+
 unsigned core::replan() {
+  const base::lock_guard lock{replan_mu_};
+  return replan_for(sched::place::of_program().cpus, true);
+}
+
+unsigned core::replan(sched::cpu_list cpus) {
+  require_existing(cpus, "runtime::replan()");
+  const base::lock_guard lock{replan_mu_};
+  return replan_for(std::move(cpus), false);
+}
+
+unsigned core::replan_for(sched::cpu_list usable, bool as_the_system_says) {
   unsigned cpus = options_.cpus;
   if (!cpus_are_given_) {
-    base::cpu_plan plan = plan_for(sched::place::of_program());
+    base::cpu_plan plan = plan_for(usable.size());
     if (!plan.complaint.empty()) report_.warn(plan.complaint);
     cpus = plan.count;
     const base::lock_guard lock{plan_mu_};
     plan_ = std::move(plan.why);
   }
-  cpus_.store(cpus, base::order::relaxed);
-  for (const sched::urgency u : {sched::urgency::normal, sched::urgency::high}) pools_.managed(u).set_target(cpus);
+  sched::cpu_masks masks = pools_.masks();
+  const bool stands_for_machine = !topology_.empty();
+  if (!usable.empty() && !(as_the_system_says && stands_for_machine)) masks.use(std::move(usable));
+  plan(cpus, masks);
   return cpus;
+}
+
+// The timekeeper, whose mask changes with the process's cpuset, now and then while work waits (WQ-U7).
+void core::follow_system() noexcept {
+  if (!replan_mu_.try_lock()) return;  // somebody is at it
+  try {
+    sched::cpu_list usable = base::syscall::affinity();
+    const bool same_mask = usable.empty() || usable == seen_mask_;
+    const unsigned count = cpus_are_given_ ? options_.cpus : plan_for(usable.size()).count;
+    if (seen_mask_.empty()) seen_mask_ = usable;
+    if ((!same_mask && topology_.empty()) || count != pools_.planned()) {
+      seen_mask_ = usable;
+      replan_for(std::move(usable), true);
+    }
+  } catch (const std::exception&) {  // next time
+  }
+  replan_mu_.unlock();
+}
+
+void core::require_existing(const sched::cpu_list& cpus, const char* call) {
+  const base::topology& machine = topology();
+  if (cpus.empty()) refuse((std::string{"wring: "} + call + " with no CPU; at least one has to stay").c_str());
+  for (const unsigned cpu : cpus) {
+    if (machine.exists(cpu)) continue;
+    refuse((std::string{"wring: "} + call + " with CPU " + std::to_string(cpu) + ", which does not exist").c_str());
+  }
+}
+
+void core::set_unbound_cpus(sched::cpu_list cpus) {
+  require_existing(cpus, "runtime::set_unbound_cpus()");
+  const base::lock_guard lock{replan_mu_};
+  sched::cpu_masks masks = pools_.masks();
+  masks.request(std::move(cpus));
+  plan(pools_.planned(), masks);
+}
+
+void core::set_isolated_cpus(sched::cpu_list cpus) {
+  if (!cpus.empty()) require_existing(cpus, "runtime::set_isolated_cpus()");
+  const base::lock_guard lock{replan_mu_};
+  sched::cpu_masks masks = pools_.masks();
+  masks.isolate(std::move(cpus));
+  plan(pools_.planned(), masks);
+}
+
+// WQ-118.
+void core::set_default_scope(affinity_scope scope) {
+  if (!is_a_default(scope)) refuse("wring: runtime::set_default_scope() takes cpu to system, and no other value");
+  const base::lock_guard lock{replan_mu_};
+  const affinity_scope before = default_scope_.exchange(scope, base::order::relaxed);
+  if (scope != affinity_scope::system) topology();
+  component* const queues = existing_component();
+  if (queues == nullptr) return;
+  try {
+    queues->follow_cpus();
+  } catch (...) {
+    default_scope_.store(before, base::order::relaxed);
+    throw;
+  }
+}
+
+// From now on queues are divided as their scopes say (WQ-145).
+const base::topology& core::topology() {
+  if (pools_.topology_is_known()) return pools_.topology();
+  const base::topology& machine = pools_.topology();
+  if (component* const queues = existing_component()) queues->follow_cpus();
+  return machine;
 }
 
 // A queue that is made meanwhile is told under the lock of their list, or looks for itself there.
@@ -145,7 +271,7 @@ void core::free_block(void* block) noexcept {
 
 runtime_stats core::stats() const {
   const sched::detector::choice chosen = detect_.chosen();
-  runtime_stats s{.cpus = cpus_.load(base::order::relaxed),
+  runtime_stats s{.cpus = pools_.planned(),
                   .detection = sched::name_of(chosen.kind),
                   .detection_why = chosen.why,
                   .warnings = report_.warnings(),
@@ -167,8 +293,8 @@ std::string core::plan() const {
 
 std::string core::describe() const {
   base::writer w;
-  w.put("runtime: ", cpus_.load(base::order::relaxed), " CPUs planned for (", plan(), "), ", report_.warnings(),
-        " warnings, ", time_.armed(), " timers armed\n");
+  w.put("runtime: ", pools_.planned(), " CPUs planned for (", plan(), "), ", report_.warnings(), " warnings, ",
+        time_.armed(), " timers armed\n");
   pools_.for_each([&](const sched::worker_pool& pool) { pool.describe(w); });
   const base::lock_guard lock{components_mu_};
   if (workqueues_) workqueues_->describe(w);

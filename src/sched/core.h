@@ -44,6 +44,9 @@ class component {
   // Nothing is queued any more, and nobody is called: waits for the threads that queues have of their own.
   virtual void end_threads() noexcept = 0;
 
+  // The CPUs, or what is known of them, have changed: queues use other pools, all of them, or it throws and none does.
+  virtual void follow_cpus() = 0;
+
   // core::frozen() has changed; and does anything run that it concerns?
   virtual void follow_freeze() noexcept = 0;
   [[nodiscard]] virtual bool freeze_busy() noexcept = 0;
@@ -96,9 +99,17 @@ class core {
 
   // Queues that may be unbound to save power are (WQ-29).
   [[nodiscard]] bool power_efficient() const noexcept { return power_efficient_; }
-  // Plans for the CPUs that there are now; how many.
+  // Plans for the CPUs that there are now, or for these; how many.
   unsigned replan();
-  [[nodiscard]] unsigned cpus() const noexcept { return cpus_.load(base::order::relaxed); }
+  unsigned replan(sched::cpu_list cpus);
+  // As the functions of runtime; lists are ascending.
+  void set_unbound_cpus(sched::cpu_list cpus);
+  void set_isolated_cpus(sched::cpu_list cpus);
+  void set_default_scope(affinity_scope scope);
+  [[nodiscard]] affinity_scope default_scope() const noexcept { return default_scope_.load(base::order::relaxed); }
+  // Read at the first call, after which queues are mapped as their scopes say. Throws as pools::topology(). The caller
+  // holds no lock.
+  const base::topology& topology();
 
   // As runtime::shutdown (shutdown.cc).
   shutdown_report shutdown(std::chrono::nanoseconds limit);
@@ -127,6 +138,10 @@ class core {
   [[nodiscard]] std::string plan() const;
   void end_threads(component* queues);
   component* existing_component();
+  void plan(unsigned cpus, const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
+  unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
+  void require_existing(const sched::cpu_list& cpus, const char* call);
+  void follow_system() noexcept;
 
   runtime* owner_ = nullptr;
   const sched::place home_;  // of the thread that made the runtime
@@ -143,7 +158,9 @@ class core {
   sched::cpu_hogs hogs_;
   base::atomic<std::uint64_t> stall_reports_{0};
   sched::pools pools_;
-  base::atomic<unsigned> cpus_;  // planned for
+  base::atomic<affinity_scope> default_scope_;
+  base::mutex replan_mu_{base::rank::replan};               // one call that changes which CPUs are used at a time
+  sched::cpu_list seen_mask_ WRING_GUARDED_BY(replan_mu_);  // by follow_system()
   mutable base::mutex plan_mu_{base::rank::leaf};
   std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
   base::atomic<bool> shutting_down_{false};

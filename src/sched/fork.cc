@@ -69,9 +69,10 @@ void ignore_forks(core& c) noexcept {
 }
 
 void core::lock_for_fork() noexcept {
-  pools_.lock_for_fork();
+  replan_mu_.lock_for_fork();
   components_mu_.lock_for_fork();
   if (workqueues_) workqueues_->lock_for_fork();
+  pools_.lock_for_fork();
   outside_blocks_.lock_for_fork();
   blocks_.lock_for_fork();
   plan_mu_.lock_for_fork();
@@ -81,9 +82,10 @@ void core::unlock_after_fork() noexcept {
   plan_mu_.unlock_after_fork();
   blocks_.unlock_after_fork();
   outside_blocks_.unlock_after_fork();
+  pools_.unlock_after_fork();
   if (workqueues_) workqueues_->unlock_after_fork();
   components_mu_.unlock_after_fork();
-  pools_.unlock_after_fork();
+  replan_mu_.unlock_after_fork();
 }
 
 void core::renew_in_child() noexcept {

@@ -17,7 +17,7 @@ int place::take_cpus() const noexcept {
   return base::syscall::affinity() == cpus ? 0 : base::syscall::set_affinity(cpus);
 }
 
-int place::take_nice() const noexcept {
+int place::take_nice(int nice) noexcept {
   return base::syscall::current_nice() == nice ? 0 : base::syscall::set_nice(nice);
 }
 

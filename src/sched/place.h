@@ -20,7 +20,8 @@ struct place {
 
   // The calling thread goes there. What the system refuses stays as it is: 0 or -errno of each part.
   [[nodiscard]] int take_cpus() const noexcept;
-  [[nodiscard]] int take_nice() const noexcept;
+  [[nodiscard]] int take_nice() const noexcept { return take_nice(nice); }
+  [[nodiscard]] static int take_nice(int nice) noexcept;
 };
 
 }  // namespace wring::sched

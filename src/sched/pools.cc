@@ -2,7 +2,7 @@
 
 #include "sched/pools.h"
 
-#include <optional>
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -24,68 +24,147 @@ base::topology topology_of(const std::string& description, const place& home) {
 // Items name pools by so many bits.
 [[noreturn]] void refuse_crowd() {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument),
-                          "wring: a topology of so many CPUs needs more than the " + std::to_string(pools::index_max) +
-                              " pools there can be"};
+                          "wring: that needs one more than the " + std::to_string(pools::index_max) +
+                              " pools there can be; give queues the same attributes to share pools"};
 }
 
 }  // namespace
 
-pools::pools(const pool_services& services)
+pools::pools(const pool_services& services, cpu_masks masks)
     : services_{services},
       unbound_{{{services, {.index = 0, .target = services.options.cpus}},
                 {services, {.index = 1, .target = services.options.max_workers}},
-                {services, {.index = 2, .target = services.options.cpus, .high_priority = true}},
-                {services, {.index = 3, .target = services.options.max_workers, .high_priority = true}}}} {
+                {services, {.index = 2, .target = services.options.cpus, .nice = worker_pool::high_nice}},
+                {services, {.index = 3, .target = services.options.max_workers, .nice = worker_pool::high_nice}}}},
+      planned_{services.options.cpus},
+      masks_{std::move(masks)} {
   for (worker_pool& p : unbound_) services.time.add_pool(p);
-}
-
-pools::~pools() { delete machine_.load(base::order::relaxed); }
-
-pools::machine& pools::asked_machine() {
-  if (machine* const m = machine_.load(base::order::acquire)) return *m;  // pairs with the store below
   const base::lock_guard lock{mu_};
-  if (machine* const m = machine_.load(base::order::relaxed)) return *m;
-  machine* const m = read_machine().release();
-  for (const auto& p : m->pools) services_.time.add_pool(*p);  // first: who finds a pool may rely on looks at it
-  machine_.store(m, base::order::release);
-  return *m;
+  follow_masks();
 }
 
-std::unique_ptr<pools::machine> pools::read_machine() const {
-  auto m = std::make_unique<machine>(machine{topology_of(services_.options.topology, services_.home), {}});
-  if (unbound_count + 4 * m->topology.cpus().size() + 2 * m->topology.nodes().size() > index_max) refuse_crowd();
-  unsigned index = unbound_count;
-  const auto add = [&](worker_pool::config c) {
-    for (const bool high : {false, true}) {
-      c.index = index++;
-      c.high_priority = high;
-      m->pools.push_back(std::make_unique<worker_pool>(services_, c));
-    }
-  };
-  for (const base::topology::cpu& cpu : m->topology.cpus()) {
-    add({.index = 0, .target = 1, .slack = 0, .cpu = static_cast<int>(cpu.id), .cpus = {cpu.id}});
+pools::~pools() = default;
+
+const base::topology& pools::topology() {
+  if (topology_is_known()) return *topology_;
+  const base::lock_guard lock{mu_};
+  if (topology_is_known_.load(base::order::relaxed)) return *topology_;
+  topology_ = topology_of(services_.options.topology, services_.home);
+  if (*services_.options.topology != '\0') {  // it stands for the machine
+    cpu_list all;
+    for (const base::topology::cpu& c : topology_->cpus()) all.push_back(c.id);
+    masks_.use(std::move(all));
+    follow_masks();
   }
-  for (const unsigned node : m->topology.nodes()) {
-    std::vector<unsigned> cpus = m->topology.cpus_of_node(node);
-    const auto target = static_cast<unsigned>(cpus.size());
-    add({.index = 0, .target = target, .cpus = std::move(cpus)});
-  }
-  for (const base::topology::cpu& cpu : m->topology.cpus()) {
-    add({.index = 0,
-         .target = 1,
-         .slack = 0,
-         .cpu = static_cast<int>(cpu.id),
-         .cpus = {cpu.id},
-         .run_to_completion = true});
-  }
-  return m;
+  topology_is_known_.store(true, base::order::release);
+  return *topology_;
 }
 
 worker_pool* pools::at(std::size_t index) noexcept {
   if (index < unbound_count) return &unbound_[index];
-  const machine* const m = machine_.load(base::order::acquire);  // pairs with asked_machine()
   index -= unbound_count;
-  return m != nullptr && index < m->pools.size() ? m->pools[index].get() : nullptr;
+  if (index >= made_.load(base::order::acquire)) return nullptr;  // pairs with add()
+  return (*chunks_[index / chunk_pools])[index % chunk_pools].get();
+}
+
+worker_pool& pools::add(worker_pool::config c, const aim& a) {
+  const std::size_t made = made_.load(base::order::relaxed);
+  if (unbound_count + made > index_max) refuse_crowd();
+  c.index = static_cast<unsigned>(unbound_count + made);
+  c.target = a.target;
+  auto& in = chunks_[made / chunk_pools];
+  if (!in) in = std::make_unique<chunk>();
+  worker_pool& pool = *((*in)[made % chunk_pools] = std::make_unique<worker_pool>(services_, c, a.where));
+  services_.time.add_pool(pool);  // first: who finds a pool may rely on looks at it
+  made_.store(made + 1, base::order::release);
+  return pool;
+}
+
+worker_pool& pools::of_cpu(unsigned cpu, urgency u, bool run_to_completion) {
+  const base::lock_guard lock{mu_};
+  worker_pool*& there = of_cpus_[{cpu, u == urgency::high ? 1U : 0U, run_to_completion ? 1U : 0U}];
+  if (there == nullptr) {
+    there = &add({.index = 0,
+                  .target = 1,
+                  .slack = 0,
+                  .cpu = static_cast<int>(cpu),
+                  .nice = u == urgency::high ? worker_pool::high_nice : 0,
+                  .run_to_completion = run_to_completion},
+                 aim_of_cpu(cpu));
+  }
+  return *there;
+}
+
+worker_pool& pools::join(const pool_key& key) {
+  const base::lock_guard lock{mu_};
+  keyed& there = of_keys_.try_emplace(key, keyed{nullptr, 0}).first->second;
+  if (there.pool == nullptr) there.pool = &add({.index = 0, .target = 1, .nice = key.nice}, aim_of(key));
+  if (there.users++ == 0) there.pool->set_in_use(true);
+  return *there.pool;
+}
+
+void pools::leave(worker_pool& pool) noexcept {
+  const base::lock_guard lock{mu_};
+  for (auto& [key, there] : of_keys_) {
+    if (there.pool != &pool) continue;
+    if (--there.users == 0) pool.set_in_use(false);
+    return;
+  }
+}
+
+// ---- where workers run, and how many ----------------------------------------------------------------------
+
+// One that may not be used is replaced by all others, as many as are planned for (WQ-131).
+pools::aim pools::aim_of_cpu(unsigned cpu) const {
+  if (has(masks_.usable(), cpu)) return {{.cpus = {cpu}}, 1};
+  return {{.cpus = masks_.usable(), .away = true}, planned()};
+}
+
+// Its share of what is planned for, by the CPUs of its pod that may be used; if none may, it has all it is allowed to.
+pools::aim pools::aim_of(const pool_key& key) const {
+  const cpu_list& usable = masks_.usable();
+  cpu_list cpus = common(key.cpus.empty() ? key.pod : key.cpus, usable);
+  if (cpus.empty()) cpus = usable;
+  cpu_list pod = common(key.pod, cpus);
+  const std::size_t share = pod.empty() ? cpus.size() : pod.size();
+  const auto target = static_cast<unsigned>((planned() * share + usable.size() - 1) / usable.size());
+  if (key.cpus.empty() || pod == cpus) pod.clear();
+  return {{.cpus = std::move(cpus), .pod = std::move(pod)},
+          key.managed ? std::max(target, 1U) : services_.options.max_workers};
+}
+
+void pools::follow_masks() {
+  const auto aim_at = [](worker_pool& pool, aim a) {
+    pool.set_placement(std::move(a.where));
+    if (pool.target() != a.target) pool.set_target(a.target);
+  };
+  const cpu_list unbound = masks_.unbound();
+  const bool narrowed = unbound.size() < masks_.usable().size();
+  const bool stands_for_machine = *services_.options.topology != '\0';
+  const bool everywhere = !narrowed && (stands_for_machine || unbound == services_.home.cpus);
+  const unsigned counted = narrowed ? std::min(planned(), static_cast<unsigned>(unbound.size())) : planned();
+  for (worker_pool& pool : unbound_) {
+    const bool managed = &pool == &unbound_[0] || &pool == &unbound_[2];
+    aim_at(pool, {{.cpus = everywhere ? cpu_list{} : unbound}, managed ? counted : services_.options.max_workers});
+  }
+  for (const auto& [at, pool] : of_cpus_) {
+    if (pool != nullptr) aim_at(*pool, aim_of_cpu(at[0]));
+  }
+  for (const auto& [key, there] : of_keys_) {
+    if (there.pool != nullptr) aim_at(*there.pool, aim_of(key));
+  }
+}
+
+void pools::plan(unsigned cpus, const cpu_masks& masks) {
+  const base::lock_guard lock{mu_};
+  planned_.store(cpus, base::order::relaxed);
+  masks_ = masks;
+  follow_masks();
+}
+
+cpu_masks pools::masks() const {
+  const base::lock_guard lock{mu_};
+  return masks_;
 }
 
 }  // namespace wring::sched

@@ -2,7 +2,6 @@
 
 #include "sched/rescuer.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -33,22 +32,23 @@ rescuer::rescuer(std::string_view name, std::size_t stack_bytes)
 
 void rescuer::dismiss() noexcept {
   stop();
-  for (rescue_duty& d : duties_) {
+  for_each_duty([](rescue_duty& d) {
     d.of.rescue = nullptr;
     if (d.seat != nullptr) d.pool.give_back(*d.seat);
-  }
+  });
 }
 
 int rescuer::add(source& s, worker_pool& pool) {
   worker* const seat = pool.take_seat();
   if (seat == nullptr) return -EAGAIN;
   try {
-    duties_.emplace_back(*this, s, pool, seat);
+    duties_.emplace_back(*this, s, pool, seat, newest_.load(base::order::relaxed));
   } catch (...) {
     pool.give_back(*seat);
     throw;
   }
   s.rescue = &duties_.back();
+  newest_.store(&duties_.back(), base::order::release);  // pairs with for_each_duty()
   return 0;
 }
 
@@ -78,11 +78,11 @@ void rescuer::renew_in_child() noexcept {
   std::construct_at(&thread_);
   std::construct_at(&parker_);
   stopping_.store(false, base::order::relaxed);
-  for (rescue_duty& d : duties_) {
+  for_each_duty([](rescue_duty& d) {
     d.called.store(false, base::order::relaxed);
     d.of.rescue = &d;
     d.seat = d.pool.take_seat();
-  }
+  });
 }
 
 void rescuer::call(rescue_duty& d) noexcept {
@@ -109,8 +109,9 @@ void rescuer::main(void* self) {
 }
 
 bool rescuer::is_called_beside(const rescue_duty& served) const noexcept {
-  return std::ranges::any_of(
-      duties_, [&served](const rescue_duty& d) { return &d != &served && d.called.load(base::order::relaxed); });
+  bool called = false;
+  for_each_duty([&](const rescue_duty& d) { called |= &d != &served && d.called.load(base::order::relaxed); });
+  return called;
 }
 
 void rescuer::run() noexcept {
@@ -119,9 +120,9 @@ void rescuer::run() noexcept {
     if (stopping_.load(base::order::relaxed)) return;
     for (bool again = true; again;) {
       again = false;
-      for (rescue_duty& d : duties_) {
+      for_each_duty([&](rescue_duty& d) {
         if (d.called.exchange(false, base::order::acquire)) again |= rescue(d);  // pairs with call()
-      }
+      });
     }
   }
 }

@@ -30,6 +30,7 @@ struct rescue_duty {
   source& of;
   worker_pool& pool;
   worker* seat;  // null: in a forked child that had no memory for it
+  rescue_duty* older;
   base::atomic<bool> called{false};
   base::atomic<std::uint64_t> maydays{0};  // how often it was called
   base::atomic<std::uint64_t> rescued{0};  // items that it has started; the source counts
@@ -43,7 +44,8 @@ class rescuer {
   rescuer(const rescuer&) = delete;
   rescuer& operator=(const rescuer&) = delete;
 
-  // Before start(). 0 or -errno: there are too many rescuers in that pool. Throws std::bad_alloc.
+  // 0 or -errno: there are too many rescuers in that pool. Throws std::bad_alloc. One call at a time, and before the
+  // source is offered for the first time.
   int add(source& s, worker_pool& pool);
   // Returns once the thread is ready. 0 or -errno.
   int start() noexcept;
@@ -57,6 +59,11 @@ class rescuer {
   void call(rescue_duty& d) noexcept;
 
  private:
+  template <class F>
+  void for_each_duty(const F& call) const {
+    rescue_duty* d = newest_.load(base::order::acquire);  // pairs with add()
+    for (; d != nullptr; d = d->older) call(*d);
+  }
   static void main(void* self);
   void run() noexcept;
   bool rescue(rescue_duty& d) noexcept;
@@ -65,7 +72,8 @@ class rescuer {
 
   std::string thread_name_;
   const std::size_t stack_bytes_;
-  std::deque<rescue_duty> duties_;  // constant from start() on
+  std::deque<rescue_duty> duties_;  // its end is of add() alone, all others go along the list
+  base::atomic<rescue_duty*> newest_{nullptr};
   base::mutex thread_mu_{base::rank::leaf};
   base::thread thread_ WRING_GUARDED_BY(thread_mu_);
   base::completion ready_;

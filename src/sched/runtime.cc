@@ -91,11 +91,24 @@ bool runtime::freeze_busy() const { return core_->freeze_busy(); }
 void runtime::thaw() noexcept { core_->thaw(); }
 
 unsigned runtime::replan() { return core_->replan(); }
+unsigned runtime::replan(const std::vector<unsigned>& cpus) { return core_->replan(sched::sorted(cpus)); }
+
+affinity_scope runtime::default_scope() const noexcept { return core_->default_scope(); }
+void runtime::set_default_scope(affinity_scope scope) { core_->set_default_scope(scope); }
+void runtime::set_unbound_cpus(const std::vector<unsigned>& cpus) { core_->set_unbound_cpus(sched::sorted(cpus)); }
+void runtime::set_isolated_cpus(const std::vector<unsigned>& cpus) { core_->set_isolated_cpus(sched::sorted(cpus)); }
+
+wring::unbound_cpus runtime::unbound_cpus() const {
+  const sched::cpu_masks masks = core_->pools().masks();
+  return {.requested = masks.requested(), .isolated = masks.isolated(), .used = masks.unbound()};
+}
 
 std::vector<cpu_info> runtime::cpus() {
   std::vector<cpu_info> list;
-  for (const base::topology::cpu& c : core_->pools().topology().cpus()) {
-    list.push_back({.id = c.id, .core = c.core, .cache = c.cache, .node = c.node});
+  const base::topology& machine = core_->topology();
+  const sched::cpu_list usable = core_->pools().masks().usable();
+  for (const base::topology::cpu& c : machine.all()) {
+    if (sched::has(usable, c.id)) list.push_back({.id = c.id, .core = c.core, .cache = c.cache, .node = c.node});
   }
   return list;
 }

@@ -79,7 +79,15 @@ pool_stats worker_pool::stats() const {
   s.blocks_seen = blocks_seen_.load(base::order::relaxed);
   s.cpu_intensive_seen = cpu_intensive_seen_.load(base::order::relaxed);
   s.looks = looks_.load(base::order::relaxed);
-  s.disassociated = disassociated_.load(base::order::relaxed);
+  s.restored = restored_.load(base::order::relaxed);
+  s.repatriated = repatriated_.load(base::order::relaxed);
+  {
+    const base::lock_guard lock{place_mu_};
+    s.disassociated = place_.away || disassociated_.load(base::order::relaxed);
+    s.cpus = place_.cpus;
+    s.pod = place_.pod;
+  }
+  s.nice = config_.nice;
   s.priority_refused = priority_refused_.load(base::order::relaxed);
   return s;
 }

@@ -6,7 +6,10 @@ set(WRING_SCHED_SOURCES
     sched/cpu_hogs.cc
     sched/detector.cc
     sched/fork.cc
+    sched/cpu_masks.cc
     sched/place.cc
+    sched/placement.cc
+    sched/pods.cc
     sched/pools.cc
     sched/recount.cc
     sched/reporter.cc

@@ -86,6 +86,7 @@ int worker_pool::create() noexcept {
   created_.fetch_add(1, base::order::relaxed);
   bool claimed = false;
   bool stopping = false;
+  base::list<worker> gone;
   {
     const base::lock_guard lock{idle_mu_};
     managing_ = false;
@@ -99,12 +100,14 @@ int worker_pool::create() noexcept {
       w->idle_since = base::clock::now();
       idle_.push_front(*w);
       idle_hint_.store(++idle_count_, base::order::relaxed);
+      end_if_unused_locked(gone);
     } else {
       --alive_;
       w->leaving.store(true, base::order::relaxed);
     }
   }
   if (claimed || stopping) w->parker.unpark();
+  dismiss(gone);
   return 0;
 }
 
@@ -251,11 +254,37 @@ void worker_pool::retire_due(base::timer& t) {
     if (pool.retirement_armed_) next = pool.idle_.back()->idle_since + timeout;
   }
   if (next != base::instant{}) pool.services_.time.arm(t, next);
+  pool.dismiss(gone);
+}
+
+void worker_pool::dismiss(base::list<worker>& gone) noexcept {
   while (worker* const w = gone.pop_front()) {
-    pool.retired_.fetch_add(1, base::order::relaxed);
-    pool.unwatch_switches(*w);
+    retired_.fetch_add(1, base::order::relaxed);
+    unwatch_switches(*w);
     w->parker.unpark();
   }
+}
+
+// Not while some are busy: they rely on the idle ones, as who takes the last of these makes another.
+void worker_pool::end_if_unused_locked(base::list<worker>& gone) noexcept {
+  if (in_use_ || managing_ || alive_ != idle_count_ || more()) return;
+  while (worker* const w = idle_.pop_front()) {
+    w->leaving.store(true, base::order::relaxed);
+    gone.push_back(*w);
+  }
+  alive_ = idle_count_ = 0;
+  idle_hint_.store(0, base::order::relaxed);
+}
+
+void worker_pool::set_in_use(bool in_use) noexcept {
+  base::list<worker> gone;
+  {
+    const base::lock_guard lock{idle_mu_};
+    in_use_ = in_use;
+    end_if_unused_locked(gone);
+  }
+  dismiss(gone);
+  if (more()) notify();  // published while they were told to leave: that gets a new worker
 }
 
 // No source is left, so nobody serves and nobody manages; the timekeeper has stopped.

@@ -67,7 +67,11 @@ void timekeeper::renew_in_child() {
   const std::size_t stack_bytes = stack_bytes_;
   reporter& report = report_;
   const place& home = home_;
+  const auto check = check_;
+  void* const context = check_context_;
+  const auto interval = check_interval_;
   std::construct_at(this, shards, stack_bytes, report, home);
+  check_now_and_then(check, context, interval);
 }
 
 void timekeeper::arm(base::timer& t, base::instant deadline) noexcept {
@@ -133,9 +137,15 @@ void timekeeper::run() noexcept {
     sleep_until_.store(base::never.ns, base::order::seq_cst);
     const base::instant now = base::clock::now();
     base::instant next = fire_due(now);
+    base::instant look = base::never;
     // Acquire: pairs with add_pool().
     for (worker_pool* p = pools_.load(base::order::acquire); p != nullptr; p = p->next)
-      next = std::min(next, p->look(now));
+      look = std::min(look, p->look(now));
+    if (check_ != nullptr && look != base::never && now >= check_due_) {
+      check_due_ = now + check_interval_;
+      check_(check_context_);
+    }
+    next = std::min(next, look);
     sleep_until_.store(next.ns, base::order::seq_cst);
     parker_.park(next);
   }

@@ -42,6 +42,12 @@ class timekeeper {
   bool disarm(base::timer& t) noexcept;
   // Look at the pools now. False: in a forked child, its thread cannot be made yet.
   bool kick() noexcept;
+  // While it looks at pools, it also makes this call once in so long. Before start().
+  void check_now_and_then(void (*check)(void* context), void* context, std::chrono::nanoseconds interval) noexcept {
+    check_ = check;
+    check_context_ = context;
+    check_interval_ = interval;
+  }
   [[nodiscard]] bool has_thread() const noexcept { return started_.load(base::order::acquire); }  // pairs with start()
 
   [[nodiscard]] std::size_t armed() const noexcept;
@@ -68,6 +74,10 @@ class timekeeper {
   reporter& report_;
   const place& home_;
   base::atomic<worker_pool*> pools_{nullptr};  // linked by next; added in front, never removed
+  void (*check_)(void*) = nullptr;
+  void* check_context_ = nullptr;
+  std::chrono::nanoseconds check_interval_{};
+  base::instant check_due_{};  // the thread only
   base::mutex start_mu_{base::rank::timekeeper};
   base::thread thread_ WRING_GUARDED_BY(start_mu_);
   base::atomic<bool> started_{false};

@@ -22,10 +22,13 @@ constexpr std::chrono::milliseconds limit_report_delay{10};
 
 }  // namespace
 
-worker_pool::worker_pool(const pool_services& services, config c)
+worker_pool::worker_pool(const pool_services& services, config c, placement where)
     : services_{services},
-      config_{std::move(c)},
+      config_{c},
       target_{config_.target},
+      in_use_{c.in_use},
+      place_{std::move(where)},
+      place_version_{place_.cpus.empty() ? 0U : 1U},
       workers_(most_workers() + places_for_leavers + seats_most) {
   for (base::timer* t : {&retry_timer_, &retire_timer_, &limit_timer_})
     t->cookie = reinterpret_cast<std::uintptr_t>(this);
@@ -42,16 +45,18 @@ worker_pool::~worker_pool() {
 }
 
 // Nothing is destroyed: what other threads of the parent were about to change must not be looked at.
-void worker_pool::renew_in_child() {
+void worker_pool::renew_in_child() WRING_NO_ANALYSIS {
   const pool_services services = services_;
   config c = config_;
   c.target = target();
-  std::construct_at(this, services, std::move(c));
+  c.in_use = in_use_;
+  placement where = place_;
+  std::construct_at(this, services, c, std::move(where));
 }
 
 std::string worker_pool::name() const {
   if (config_.cpu < 0) return "u" + std::to_string(config_.index);
-  return std::to_string(config_.cpu) + (config_.run_to_completion ? "B" : "") + (config_.high_priority ? "H" : "");
+  return std::to_string(config_.cpu) + (config_.run_to_completion ? "B" : "") + (config_.nice == high_nice ? "H" : "");
 }
 
 void worker_pool::set_target(unsigned target) noexcept {
@@ -202,36 +207,12 @@ void worker_pool::main(void* p) {
   w.pool.run(w);
 }
 
-// Goes where the pool's workers run, with their priority. What the system refuses is said once in a runtime.
-void worker_pool::settle(worker& w) noexcept {
-  place own = services_.home;
-  if (!config_.cpus.empty()) own.cpus = config_.cpus;
-  if (config_.high_priority || w.is_rescuer) own.nice = high_nice;
-  if (const int error = own.take_cpus(); error != 0 && !config_.cpus.empty()) {
-    if (!disassociated_.exchange(true, base::order::relaxed)) {
-      services_.report.warn_once(reporter::topic::affinity,
-                                 "a worker of pool " + name() + " could not be bound to CPU " +
-                                     std::to_string(config_.cpus.front()) +
-                                     (config_.cpus.size() > 1 ? " and its neighbours" : "") + " (" +
-                                     std::strerror(-error) + "); the pool's workers run on any CPU instead. Said once");
-    }
-  }
-  if (const int error = own.take_nice(); error != 0 && config_.high_priority) {
-    if (!priority_refused_.exchange(true, base::order::relaxed)) {
-      services_.report.warn_once(
-          reporter::topic::priority,
-          "a worker of high priority could not get nice -20 (" + std::string{std::strerror(-error)} +
-              "); it runs like the others, in a pool of its own. Look at CAP_SYS_NICE and ulimit -e. "
-              "Said once");
-    }
-  }
-}
-
 void worker_pool::run(worker& w) noexcept {
   for (;;) {
     w.parker.park();
     if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
-    source* s = search(w);                            // the waker has claimed a slot: awake and searching
+    if (place_version_.load(base::order::relaxed) != 0) come_home(w);
+    source* s = search(w);  // the waker has claimed a slot: awake and searching
     while (s != nullptr) s = serve(w, *s);
     // A callback forked and came back in the child. That was the program's only thread there, and has nothing left to
     // do; threads that a runtime has made in the child do not count.
@@ -268,6 +249,8 @@ source* worker_pool::search(worker& w) noexcept {
 // Awake on entry, not searching. The next source, on the same terms, or null: parked (or leaving).
 source* worker_pool::serve(worker& w, source& first) noexcept {
   ensure_spare();
+  if (place_version_.load(base::order::relaxed) != w.placed) [[unlikely]]
+    settle(w);
   first.serve(w);
   if (worker::current() != &w) return nullptr;  // see run()
   if (rings_.load(base::order::relaxed) != 0 && pressed()) recount_by_rings();
@@ -286,6 +269,7 @@ source* worker_pool::serve(worker& w, source& first) noexcept {
 // worker has taken a slot that somebody claimed meanwhile and is awake and searching again.
 bool worker_pool::park(worker& w) noexcept {
   bool arm = false;
+  base::list<worker> gone;
   const base::instant now = base::clock::now();
   {
     const base::lock_guard lock{idle_mu_};
@@ -304,7 +288,10 @@ bool worker_pool::park(worker& w) noexcept {
     idle_hint_.store(++idle_count_, base::order::relaxed);
     arm = !retirement_armed_ && too_many_idle_locked();
     retirement_armed_ |= arm;
+    if (!in_use_) [[unlikely]]
+      end_if_unused_locked(gone);
   }
+  dismiss(gone);
   if (arm) services_.time.arm(retire_timer_, now + services_.options.idle_timeout);
   if (WRING_PLANT(park_without_recheck)) return true;
   if (more()) notify();  // (K3) may well wake this worker

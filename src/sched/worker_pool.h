@@ -6,7 +6,7 @@
 // one is offered and fewer than `target` workers are awake and nobody searches; a worker that finds no idle
 // peer when it starts serving creates one (the manager, WQ-102), so there is always one to wake when it
 // blocks. Surplus workers leave after a time (WQ-105, WQ-106).
-// The workers of a pool with CPUs of its own run there only. If the system does not let them, they run anywhere
+// The workers of a pool with a placement run there (placement.cc). If the system does not let them, they run anywhere
 // and the rest stays as it is: the pool is disassociated.
 //
 // Threads: any, if not said otherwise.
@@ -20,6 +20,7 @@
 #include "sched/cpu_hogs.h"
 #include "sched/detector.h"
 #include "sched/place.h"
+#include "sched/placement.h"
 #include "sched/pool_word.h"
 #include "sched/reporter.h"
 #include "sched/source.h"
@@ -56,14 +57,14 @@ class worker_pool {
     unsigned target;                 // awake workers aimed at
     unsigned slack = 1;              // so many more may stay awake, see serve()
     int cpu = -1;                    // of the pool of one CPU: its number, part of the thread names
-    std::vector<unsigned> cpus{};    // workers run on these only; empty: anywhere
-    bool high_priority = false;      // workers ask for nice -20 (WQ-25)
+    int nice = 0;                    // that workers ask for; 0: the program's
     bool run_to_completion = false;  // one worker, which must not block (WQ-31)
+    bool in_use = true;              // see set_in_use()
   };
   // What high priority asks for.
   static constexpr int high_nice = -20;
 
-  worker_pool(const pool_services& services, config c);
+  worker_pool(const pool_services& services, config c, placement where = {});
   ~worker_pool();
   // In a forked child: as just made. What the parent's workers had is lost.
   void renew_in_child();
@@ -126,8 +127,13 @@ class worker_pool {
   static constexpr unsigned seats_most = 256;
   [[nodiscard]] worker* take_seat() noexcept;
   void give_back(worker& seat) noexcept;
-  // The calling thread goes where the pool's workers are.
+  // The calling thread goes where the pool's workers are, with their priority.
   void settle(worker& w) noexcept;
+  // Workers go there before they take the next source; who is in an item goes on where it is (WQ-120).
+  void set_placement(placement where);
+  // Nobody uses the pool any more: its workers end as soon as all are idle (WQ-107). What is offered all the same gets
+  // a new one.
+  void set_in_use(bool in_use) noexcept;
   // Nobody is idle, and no thread is to be had.
   [[nodiscard]] bool exhausted() const noexcept;
   // The pool's own workers have started something since rescuers were called.
@@ -169,6 +175,8 @@ class worker_pool {
   source* take() noexcept;
   static void main(void* w);
   void run(worker& w) noexcept;
+  int bind(worker& w) noexcept;
+  void come_home(worker& w) noexcept;
   source* serve(worker& w, source& s) noexcept;
   source* search(worker& w) noexcept;
   [[nodiscard]] bool not_needed() const noexcept;
@@ -182,6 +190,8 @@ class worker_pool {
   bool begin_creation() noexcept;
   [[nodiscard]] bool is_managed() const noexcept;
   int create() noexcept;
+  void dismiss(base::list<worker>& gone) noexcept;
+  void end_if_unused_locked(base::list<worker>& gone) noexcept WRING_REQUIRES(idle_mu_);
   worker* free_slot() noexcept;
   void creation_refused(int error) noexcept;
   static void report_limit(base::timer& t);
@@ -252,8 +262,13 @@ class worker_pool {
   bool cooling_down_ WRING_GUARDED_BY(idle_mu_) = false;  // creation was refused, retry_timer_ is armed
   bool retirement_armed_ WRING_GUARDED_BY(idle_mu_) = false;
   bool stopping_ WRING_GUARDED_BY(idle_mu_) = false;
+  bool in_use_ WRING_GUARDED_BY(idle_mu_) = true;
   bool refused_last_ WRING_GUARDED_BY(idle_mu_) = false;  // the last creation; said once
   base::atomic<std::uint32_t> idle_hint_{0};              // idle_count_, to be read without the lock
+
+  mutable base::mutex place_mu_{base::rank::leaf};
+  placement place_ WRING_GUARDED_BY(place_mu_);
+  base::atomic<std::uint32_t> place_version_;  // of place_; 0: it says nothing, and never has
 
   base::timer retry_timer_;
   base::timer retire_timer_;
@@ -297,8 +312,10 @@ class worker_pool {
   base::atomic<std::uint32_t> alive_max_{0};
   base::atomic<std::int32_t> blocked_{0};  // below 0 for a moment if a stuck worker goes on while it is counted out
   base::atomic<std::int32_t> blocked_max_{0};
+  base::atomic<std::uint64_t> repatriated_{0};  // workers that were taken back to their pod
+  base::atomic<std::uint64_t> restored_{0};     // and to the pool's CPUs, after somebody else had moved them
   base::atomic<bool> disassociated_{false};     // a worker could not be bound to the pool's CPUs
-  base::atomic<bool> priority_refused_{false};  // a worker did not get high priority
+  base::atomic<bool> priority_refused_{false};  // a worker did not get the pool's
 };
 
 }  // namespace wring::sched

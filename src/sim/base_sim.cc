@@ -36,17 +36,26 @@ int allowed_or(int error) noexcept {
 
 std::vector<unsigned> affinity() {
   const sim::simulation* s = sim::simulation::current();
+  if (s != nullptr && !s->bound_to().empty()) return s->bound_to();
   std::vector<unsigned> cpus(s != nullptr ? static_cast<unsigned>(s->cpus()) : 1);
   std::iota(cpus.begin(), cpus.end(), 0U);
   return cpus;
 }
 
-int set_affinity(std::span<const unsigned> cpus) noexcept { return cpus.empty() ? -EINVAL : allowed_or(-EINVAL); }
+int set_affinity(std::span<const unsigned> cpus) noexcept {
+  if (cpus.empty()) return -EINVAL;
+  if (const int refused = allowed_or(-EINVAL); refused != 0) return refused;
+  if (sim::simulation* s = sim::simulation::current()) s->bind({cpus.begin(), cpus.end()});
+  return 0;
+}
 
 // Threads do not move between CPUs; there are more of them than CPUs in most runs.
 int current_cpu() noexcept {
   const sim::simulation* s = sim::simulation::current();
-  return s != nullptr ? static_cast<int>(s->thread_id()) % s->cpus() : 0;
+  if (s == nullptr) return 0;
+  const std::vector<unsigned>& bound = s->bound_to();
+  if (bound.empty()) return static_cast<int>(s->thread_id()) % s->cpus();
+  return static_cast<int>(bound[s->thread_id() % bound.size()]);
 }
 
 int current_nice() noexcept { return 0; }

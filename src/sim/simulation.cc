@@ -316,6 +316,7 @@ void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)
   t.waits = waiting::nothing;
   t.deadline = no_timer;
   t.slots.fill(nullptr);
+  t.bound_to.clear();
   t.stack.prepare(options_.stack_bytes);
   t.place.start(t.stack, &fiber_entry);
   ids_[t.model.slot] = t.model.id;

@@ -103,6 +103,9 @@ class simulation {
   [[nodiscard]] bool look(std::uint32_t id, sight& seen);
   [[nodiscard]] bool threads_are_seen() const noexcept { return options_.threads_are_seen; }
   [[nodiscard]] int cpus() const noexcept { return options_.cpus; }
+  // Of the running thread; threads do not move, but to where they are bound.
+  void bind(std::vector<unsigned> cpus) { me().bound_to = std::move(cpus); }
+  [[nodiscard]] const std::vector<unsigned>& bound_to() const noexcept { return threads_[running_].bound_to; }
   // Does the system refuse the call that the running thread makes now?
   [[nodiscard]] bool refuses_call() { return fault(rates_.call); }
 
@@ -147,6 +150,7 @@ class simulation {
     std::uint64_t deadline = no_timer;
     outcome result = outcome::woken;
     std::array<void*, slot_kinds> slots{};
+    std::vector<unsigned> bound_to;  // these CPUs; none: to all
   };
   struct fault_rates {
     std::uint32_t futex = 0;

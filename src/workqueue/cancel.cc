@@ -143,7 +143,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
       return wait_for_run(it) != run_wait::idle || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
-      if (!without_overlap(*target, it).submit(it)) {
+      if (!enqueue(*target, it)) {
         state_of(it).fetch_and(~item_state::pending, base::order::release);
         return flush_result::idle;
       }
@@ -166,6 +166,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
 
 bool pool_workqueue::unlist(item& it) noexcept {
   waiter_chain ended;
+  pool_workqueue* heir = nullptr;
   {
     visit hold{*this};
     drain_inbox();
@@ -197,7 +198,9 @@ bool pool_workqueue::unlist(item& it) noexcept {
         }
       }
     }
+    heir = take_heir();
   }
+  if (heir != nullptr) heir->unplug();
   ended.complete_all();
   return true;
 }

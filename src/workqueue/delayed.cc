@@ -30,7 +30,7 @@ void expired(base::timer& t) {
   if (generation != (q.generation() & (~std::uint64_t{0} >> generation_shift))) {
     q.home().report().warn("a delayed_work came due for a queue that was destroyed; it is dropped (cancel it before)");
     make_idle(it);
-  } else if (!without_overlap(q, it).submit(it)) {
+  } else if (!enqueue(q, it)) {
     make_idle(it);
   }
 }
@@ -39,7 +39,7 @@ void expired(base::timer& t) {
 bool start(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) noexcept {
   item& it = item_access::of(d);
   if (delay.count() <= 0) {
-    if (without_overlap(q, it).submit(it)) return true;
+    if (enqueue(q, it)) return true;
     make_idle(it);
     return false;
   }

@@ -8,6 +8,7 @@
 #include "workqueue/flush.h"
 
 #include "workqueue/pool_workqueue.h"
+#include "workqueue/registry.h"
 
 #include <array>
 #include <memory>
@@ -105,15 +106,18 @@ namespace {
 // All markers are put before anybody waits, so that no pool's later items are waited for (WQ-84). Without memory for
 // that, one pool after the other: it may wait for items that came to a later one meanwhile, but it ends.
 void flush_members(pool_workqueue& q) noexcept {
-  if (q.siblings() == nullptr) {
+  if (q.is_alone()) {
     flusher f;
     if (q.begin_flush(f)) wait_blocking(f, "a flush", q);
     return;
   }
-  const auto members = q.siblings()->all();
-  const std::unique_ptr<flusher[]> flushers{new (std::nothrow) flusher[members.size()]};
+  std::size_t members = 0;
+  for_each_member(q, [&members](pool_workqueue&) { ++members; });
+  const std::unique_ptr<flusher[]> flushers{new (std::nothrow) flusher[members]};
   std::size_t begun = 0;
-  for (pool_workqueue* const member : members) {
+  // One that comes while we look has nothing that was queued before.
+  for (pool_workqueue* member = &q.first(); member != nullptr && members != 0;
+       member = member->next_member(), --members) {
     flusher alone;
     flusher& f = flushers ? flushers[begun] : alone;
     if (!member->begin_flush(f)) continue;
@@ -136,7 +140,7 @@ bool members_are_idle(pool_workqueue& q) noexcept {
       idle = idle && member.is_idle();
       sum += member.items_started();
     });
-    if (q.siblings() == nullptr) return idle;
+    if (q.is_alone()) return idle;
   }
   return idle && started[0] == started[1];
 }
@@ -163,7 +167,8 @@ bool drain(pool_workqueue& q) noexcept {
     q.misuse("drain() of a queue from a callback of the same queue would wait for itself");
     return false;
   }
-  for_each_member(q, [](pool_workqueue& member) { member.begin_drain(); });
+  registry& queues = q.home().workqueues<registry>();
+  queues.begin_drain(q);
   for (unsigned rounds = 1;; ++rounds) {
     flush_members(q);
     if (members_are_idle(q)) break;
@@ -172,7 +177,7 @@ bool drain(pool_workqueue& q) noexcept {
                              " rounds: its items keep queueing others");
     }
   }
-  for_each_member(q, [](pool_workqueue& member) { member.end_drain(); });
+  queues.end_drain(q);
   return true;
 }
 

@@ -30,13 +30,15 @@ std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
 
 // ---- publishing -------------------------------------------------------------------------------------------
 
-bool pool_workqueue::submit(item& it) noexcept {
+pool_workqueue::answer pool_workqueue::submit(item& it, bool runs_here) noexcept {
   sched::worker_pool* const pool = pool_;  // before the item is published: then the queue may end at any time
   place_of(it).store(item_place::make(*this), base::order::relaxed);
   std::uint64_t w = word_.load(base::order::relaxed);
   std::uint64_t desired = 0;
   do {
-    if ((w & closed) != 0 && !chained_or_reject()) return false;
+    if ((w & (closed | retired)) != 0) [[unlikely]] {
+      if (const answer e = may_enter(it, w, runs_here); e != answer::taken) return e;
+    }
     it.next = head_of(w);
     desired = reinterpret_cast<std::uintptr_t>(&it) | (w & word_flags);
     if ((w & (scheduled | full)) == 0) desired |= scheduled;
@@ -46,7 +48,17 @@ bool pool_workqueue::submit(item& it) noexcept {
   } else if (short_items_.load(base::order::relaxed) && !pool->watched()) {
     pool->watch();  // a leader may be stuck in an item that is not short
   }
-  return true;
+  return answer::taken;
+}
+
+// A retired one still takes children of groups that its own callbacks wait for, so that a waiter finds them where it
+// may run them itself, and items that it runs (WQ-61).
+pool_workqueue::answer pool_workqueue::may_enter(const item& it, std::uint64_t word, bool runs_here) noexcept {
+  if ((word & retired) != 0 && !runs_here) {
+    const bool is_child = (state_of(const_cast<item&>(it)).load(base::order::relaxed) & item_state::child) != 0;
+    if (!is_child || !inside(*this)) return answer::moved;
+  }
+  return (word & closed) == 0 || chained_or_reject() ? answer::taken : answer::refused;
 }
 
 bool pool_workqueue::chained_or_reject() noexcept {
@@ -185,6 +197,10 @@ void pool_workqueue::start_serving(execution& x) noexcept {
   x.worker.frame = &x;
   x.worker.code.store(nullptr, base::order::relaxed);
   x.worker.serving.store(this, base::order::release);  // pairs with the timekeeper's look, and watch_run()
+  if (x.worker.repatriated) [[unlikely]] {
+    x.worker.repatriated = false;
+    ++repatriated_;
+  }
 }
 
 void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
@@ -319,6 +335,7 @@ void pool_workqueue::serve(sched::worker& w) {
   bool watch = false;
   bool taken_out = false;
   item* it = nullptr;
+  pool_workqueue* heir = nullptr;
   {
     const visit hold{*this};
     if (active_ >= limit_) {
@@ -329,6 +346,7 @@ void pool_workqueue::serve(sched::worker& w) {
       if (it == nullptr) {
         stop_serving(x, ended);
         offer = settle();
+        heir = take_heir();
       } else if (leads(w)) {
         leader_.store(&w, base::order::relaxed);
         leading = true;
@@ -341,6 +359,7 @@ void pool_workqueue::serve(sched::worker& w) {
       }
     }
   }
+  if (heir != nullptr) heir->unplug();
   ended.complete_all();
   if (offer) pool.offer(*this);
   if (taken_out) pool.left_count();  // WQ-78: the next of a chain may start
@@ -383,10 +402,13 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
       counted = items;
     }
     const bool in_the_middle = turn_due && (!quick || items % items_per_turn_most == 0);
+    pool_workqueue* heir = nullptr;
     if (x.worker.bias.enter()) {
       it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
       const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
+      if (it == nullptr) heir = take_heir();
       x.worker.bias.leave();
+      if (heir != nullptr) heir->unplug();
       ended.complete_all();
       if (offer) pool.offer(*this);
     } else {
@@ -402,7 +424,9 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         pool.join_count(x.worker);
         it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
         offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
+        if (it == nullptr) heir = take_heir();
       }
+      if (heir != nullptr) heir->unplug();
       ended.complete_all();
       if (offer) pool.offer(*this);
     }
@@ -432,6 +456,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     item* it = nullptr;
     bool offer = false;
     bool taken_out = false;
+    pool_workqueue* heir = nullptr;
     {
       const visit hold{*this};
       WRING_ASSERT(x.messages == 0, x.messages, name_);  // only leaders get any
@@ -442,10 +467,12 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
       if (it == nullptr) {
         stop_serving(x, ended);
         offer = reopen();
+        heir = take_heir();
       } else {
         taken_out = take_out_if_intensive(x);
       }
     }
+    if (heir != nullptr) heir->unplug();
     ended.complete_all();
     if (offer) pool.offer(*this);
     if (taken_out) pool.left_count();
@@ -523,12 +550,16 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
 // ---- one life ---------------------------------------------------------------------------------------------
 
 void pool_workqueue::open(core& where, const workqueue_options& options, sched::worker_pool& its_pool,
-                          unsigned its_max_active, slots* its_slots) {
+                          unsigned its_max_active, pool_workqueue* its_first) {
   const std::uint64_t average = ticks_of_ns(long_item_ns);
   const visit hold{*this};
   if (core_ == nullptr) core_ = &where;  // once: who comes by an outdated pointer may be reading it
   pool_ = &its_pool;
-  slots_ = its_slots;
+  first_ = its_first != nullptr ? its_first : this;
+  slots_.store(nullptr, base::order::relaxed);
+  next_member_.store(nullptr, base::order::relaxed);
+  heir_.store(nullptr, base::order::relaxed);
+  per_cpu_ = options.per_cpu;
   unmanaged_ = options.unmanaged;
   cpu_intensive_ = options.cpu_intensive && options.per_cpu;  // WQ-26: no effect when unbound
   on_exception_ = options.on_exception;
@@ -539,7 +570,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   name_[length] = '\0';
   max_active_.store(its_max_active, base::order::relaxed);
   limit_ = its_max_active;
-  frozen_ = lowered_ = false;
+  frozen_ = lowered_ = plugged_ = heir_waits_ = false;
   freezable_ = options.freezable;
   ordered_ = options.ordered;
   system_ = false;
@@ -552,7 +583,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   started_.store(0, base::order::relaxed);
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
-  cpu_intensive_seen_ = cm_wakeups_ = 0;
+  cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
   generation_.fetch_add(1, base::order::acq_rel);
   word_.store(0, base::order::release);
 }
@@ -560,7 +591,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
 // After max_active_ or frozen_ has changed. True: the caller must offer the queue to the pool.
 bool pool_workqueue::change_limit(visit& hold) noexcept {
   const unsigned before = limit_;
-  limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
+  limit_ = frozen_ || plugged_ ? 0 : max_active_.load(base::order::relaxed);
   lowered_ = active_ > limit_;
   if (limit_ < before) call_back(nullptr);  // what others were to start is theirs alone, perhaps
   sched::worker* const leader = leader_.load(base::order::relaxed);
@@ -598,6 +629,11 @@ bool pool_workqueue::is_active() noexcept {
   return active_ != 0;
 }
 
+bool pool_workqueue::is_ending() noexcept {
+  const visit hold{*this};
+  return destroying_;
+}
+
 void pool_workqueue::refuse() noexcept {
   {
     const visit hold{*this};
@@ -613,6 +649,7 @@ bool pool_workqueue::at_rest() noexcept {
   sched::worker_pool* pool = nullptr;
   {
     const visit hold{*this};
+    if (plugged_) return false;  // who unplugs it is on the way
     if ((word_.load(base::order::relaxed) & (scheduled | full)) == 0) return idle();
     if (!idle() || !pool_->withdraw(*this)) return false;
     if (!settle()) return true;
@@ -634,6 +671,7 @@ void pool_workqueue::renew_in_child() noexcept {
   std::construct_at(&run_);
   std::construct_at(&group_waits_);
   active_ = 0;
+  plugged_ = heir_waits_ = false;                           // nothing is queued anywhere
   frozen_ = freezable_ && !destroying_ && core_->frozen();  // the parent may have been about to say so
   limit_ = frozen_ ? 0 : max_active_.load(base::order::relaxed);
   lowered_ = false;
@@ -648,8 +686,8 @@ void pool_workqueue::renew_in_child() noexcept {
   started_.store(0, base::order::relaxed);
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
-  cpu_intensive_seen_ = cm_wakeups_ = 0;
-  word_.store(destroying_ ? closed : 0, base::order::release);
+  cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
+  word_.store((destroying_ ? closed : 0) | (word_.load(base::order::relaxed) & retired), base::order::release);
 }
 
 std::string pool_workqueue::name() const {
@@ -671,6 +709,7 @@ workqueue_stats pool_workqueue::stats() {
           .items_started = completed + active_,
           .items_completed = completed,
           .cpu_intensive = cpu_intensive_seen_,
+          .repatriated = repatriated_,
           .cm_wakeups = cm_wakeups_,
           .exceptions = exceptions_.load(base::order::relaxed),
           .rejected = rejected_.load(base::order::relaxed),

@@ -9,6 +9,8 @@
 //   full      : 1   max_active workers are inside items; the next to finish schedules. Exact, never
 //                   together with `scheduled`.
 //   closed    : 1   drained or destroyed: only chained items may enter (WQ-46)
+//   retired   : 1   its queue uses another pool by now (mapping.h): items go to that; only what belongs to what still
+//                   runs here may enter
 // Invariant (I1): inbox or run_ not empty implies scheduled or full.
 //
 // Memory is type-stable: a stale pointer may always be visited; `generation` tells the lives apart.
@@ -24,6 +26,7 @@
 #include "workqueue/execution.h"
 #include "workqueue/group_wait.h"
 #include "workqueue/item.h"
+#include "workqueue/mapping.h"
 #include "workqueue/slots.h"
 
 #include <wring/stats.h>
@@ -65,19 +68,54 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   static constexpr unsigned max_active_default = 1024;
 
   // One life of the object, from the registry; nobody else knows it yet, or knows it only as a stale pointer.
-  // `its_slots`: where its siblings are, null if it is the only one of its queue.
+  // `its_first`: of its queue, null if it is that itself.
   void open(core& where, const workqueue_options& options, sched::worker_pool& its_pool, unsigned its_max_active,
-            slots* its_slots);
+            pool_workqueue* its_first);
+  // The same for one more of the queue that `its_first` is the first of. Its items wait for unplug() if it is
+  // `plugged`.
+  void open_beside(pool_workqueue& its_first, sched::worker_pool& its_pool, unsigned its_max_active, bool plugged);
   // From now on so many items may be in progress: more start at once, fewer as those that run end (WQ-127).
   void set_max_active(unsigned most) noexcept;
   // Nothing starts any more until the thaw, but children of groups that callbacks wait for (WQ-125).
   void set_frozen(bool frozen) noexcept;
   [[nodiscard]] bool freezable() const noexcept { return freezable_; }
   [[nodiscard]] bool ordered() const noexcept { return ordered_; }
+  [[nodiscard]] bool per_cpu() const noexcept { return per_cpu_; }
+  [[nodiscard]] bool unmanaged() const noexcept { return unmanaged_; }
+
+  // ---- which pools the queue uses (mapping.cc, slots.cc) ----
+  // Of its queue; the one that the queue's handle knows.
+  [[nodiscard]] pool_workqueue& first() noexcept { return *first_; }
+  [[nodiscard]] pool_workqueue* next_member() const noexcept {
+    return next_member_.load(base::order::acquire);  // pairs with add_member()
+  }
+  // At the end; of the first. They stay until the end of the queue.
+  void add_member(pool_workqueue& member) noexcept;
+  // Null: all items of the queue go to its first.
+  [[nodiscard]] slots* division() const noexcept {
+    return first_->slots_.load(base::order::acquire);  // pairs with divide()
+  }
+  // Of the first, once in its life, which then owns them.
+  void divide(std::unique_ptr<slots> its_slots) noexcept;
+  // From now on items go elsewhere; to `heir`, if that is not null, which is unplugged once the last item has ended.
+  void retire(pool_workqueue* heir) noexcept;
+  [[nodiscard]] bool is_retired() const noexcept { return (word_.load(base::order::relaxed) & retired) != 0; }
+  // Of a retired one of an ordered queue: nothing is left of its time.
+  [[nodiscard]] bool may_be_used_again() noexcept;
+  // The opposite of retire(). plug() comes before it if it has to wait for an older one.
+  void plug() noexcept;
+  void reinstate() noexcept;
+  // The older one has ended.
+  void unplug() noexcept;
+  // Where items go that found this one retired; null: as the queue's slots say.
+  [[nodiscard]] pool_workqueue* heir() const noexcept {
+    return heir_.load(base::order::acquire);  // pairs with retire()
+  }
   // One of those that always exist (WQ-36); of the first pool_workqueue, before anybody else knows it.
   void mark_as_system() noexcept { system_ = true; }
   [[nodiscard]] bool is_system() const noexcept { return system_; }
   [[nodiscard]] bool is_active() noexcept;  // some item is in progress
+  [[nodiscard]] bool is_ending() noexcept;  // refuse() was called
   // Refuses outside items for good.
   void refuse() noexcept;
   // Nothing is queued or runs, and nobody is in charge of the queue. True once, it stays so after refuse(), unless
@@ -89,8 +127,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void renew_in_child() noexcept;
 
   // ---- items ----
-  // The caller owns the item's `pending` (or it is one_shot). False: refused, the item is still the caller's.
-  bool submit(item& it) noexcept;
+  // The caller owns the item's `pending` (or it is one_shot). Not `taken`: the item is still the caller's. `runs_here`:
+  // a worker of this one runs it.
+  enum class answer : std::uint8_t { taken, refused, moved };
+  [[nodiscard]] answer submit(item& it, bool runs_here = false) noexcept;
   // Takes the item from this queue if it is in one of its lists; `pending` is then the caller's.
   bool unlist(item& it) noexcept;
 
@@ -152,12 +192,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool accepts() noexcept {
     return (word_.load(base::order::relaxed) & closed) == 0 || chained_or_reject();
   }
-  // Null if this is the only one of its queue.
-  [[nodiscard]] slots* siblings() const noexcept { return slots_; }
+  // The only one of its queue.
+  [[nodiscard]] bool is_alone() const noexcept { return first_->next_member() == nullptr; }
   // The same for all pool_workqueues of a queue.
-  [[nodiscard]] const void* queue_id() const noexcept {
-    return slots_ != nullptr ? static_cast<const void*>(slots_) : this;
-  }
+  [[nodiscard]] const void* queue_id() const noexcept { return first_; }
   // Opened since the last fork.
   [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
   [[nodiscard]] core& home() const noexcept { return *core_; }
@@ -177,7 +215,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   static constexpr std::uint64_t scheduled = 1;
   static constexpr std::uint64_t full = 2;
   static constexpr std::uint64_t closed = 4;
-  static constexpr std::uint64_t word_flags = 7;
+  static constexpr std::uint64_t retired = std::uint64_t{1} << 63;  // no address has it
+  static constexpr std::uint64_t word_flags = 7 | retired;
   static item* head_of(std::uint64_t w) noexcept { return reinterpret_cast<item*>(w & ~word_flags); }
 
   // Everything from here on needs the queue held.
@@ -208,6 +247,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void pass_marker(flusher& f, waiter_chain& ended) noexcept;
   void flush_progress(waiter_chain& ended) noexcept;
   [[nodiscard]] bool idle() const noexcept;
+  [[nodiscard]] pool_workqueue* take_heir() noexcept;
   [[nodiscard]] bool turn_may_end(const execution& x, bool in_the_middle) const noexcept;
 
   // Without holding it.
@@ -219,17 +259,20 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void on_callback_exception(const char* what) noexcept;
   void report_leaked_scope(sched::worker& w) noexcept;
   [[nodiscard]] bool chained_or_reject() noexcept;
+  [[nodiscard]] answer may_enter(const item& it, std::uint64_t word, bool runs_here) noexcept;
 
   // Line 0: publishers and takers.
   base::atomic<std::uint64_t> word_{closed};
-  sched::worker_pool* pool_ = nullptr;     // constant during a life
-  core* core_ = nullptr;                   // constant for ever
-  slots* slots_ = nullptr;                 // constant during a life, as the next six, but the hint
+  sched::worker_pool* pool_ = nullptr;   // constant during a life
+  core* core_ = nullptr;                 // constant for ever
+  base::atomic<slots*> slots_{nullptr};  // of the first; what follows is constant during a life, but the hint
+  pool_workqueue* first_ = this;
   base::atomic<bool> short_items_{false};  // a hint: items are so short that one leader is fastest
   bool unmanaged_ = false;
   bool cpu_intensive_ = false;
   bool freezable_ = false;
   bool ordered_ = false;
+  bool per_cpu_ = false;
   bool system_ = false;
   wring::on_exception on_exception_{};
   error_handler on_error_ = nullptr;
@@ -240,9 +283,11 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::atomic<sched::worker*> leader_{nullptr};  // set with mu_ held; cleared by the leader or a visitor
   item_list run_;                                 // the order in which items start (WQ-66)
   unsigned active_ = 0;                           // workers inside items, helpers with a slot included
-  unsigned limit_ = 0;                            // what `active_` must not reach: max_active_, or 0 while frozen
-  base::atomic<unsigned> max_active_{1};          // written by who holds the queue
+  unsigned limit_ = 0;                    // what `active_` must not reach: max_active_, or 0 while frozen or plugged
+  base::atomic<unsigned> max_active_{1};  // written by who holds the queue
   bool frozen_ = false;
+  bool plugged_ = false;             // an older one of the queue has to end first
+  bool heir_waits_ = false;          // for this one to end
   bool lowered_ = false;             // `active_` may still be above the limit
   bool full_ = false;                // mirrors word_'s bit
   std::uint8_t colour_ = 0;          // of the item at the head of run_
@@ -258,6 +303,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   base::list<group_wait> group_waits_;
   std::uint64_t cpu_intensive_seen_ = 0;
   std::uint64_t cm_wakeups_ = 0;
+  std::uint64_t repatriated_ = 0;
+  base::atomic<pool_workqueue*> next_member_{nullptr};
+  base::atomic<pool_workqueue*> heir_{nullptr};
   unsigned draining_ = 0;
   bool destroying_ = true;   // or not open (yet)
   std::uint32_t forks_ = 0;  // when it was opened
@@ -271,16 +319,17 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
  public:
   pool_workqueue* next_open = nullptr;  // in the registry's list; guarded by its lock
   pool_workqueue* prev_open = nullptr;
-  std::shared_ptr<sched::rescuer> rescuer;  // of the queue, kept by the first of it; likewise
+  std::shared_ptr<sched::rescuer> rescuer;   // of the queue, kept by the first of it; likewise
+  std::unique_ptr<queue_settings> settings;  // likewise, but guarded by registry::mapping_mu_; null: see settings_of()
 };
 
 // Calls it for each pool_workqueue of the queue that `q` belongs to.
 template <class F>
 void for_each_member(pool_workqueue& q, const F& call) {
-  if (q.siblings() == nullptr) {
-    call(q);
-  } else {
-    for (pool_workqueue* const member : q.siblings()->all()) call(*member);
+  for (pool_workqueue* member = &q.first(); member != nullptr;) {
+    pool_workqueue* const next = member->next_member();  // first: the call may end the member's life
+    call(*member);
+    member = next;
   }
 }
 

@@ -34,16 +34,26 @@ void check(const workqueue_options& o) {
   if (o.on_exception != on_exception::terminate && o.on_exception != on_exception::report)
     refuse_options("wring: workqueue_options::on_exception is none of its values, terminate and report");
   if (o.ordered && o.unmanaged) refuse_options("wring: an ordered queue cannot be unmanaged");
-  if (o.per_cpu && o.per_node) refuse_options("wring: a queue is per_cpu or per_node, not both");
-  if (o.ordered && (o.per_cpu || o.per_node))
-    refuse_options("wring: an ordered queue has one order for all CPUs; it cannot be per_cpu or per_node");
-  if (o.bh && (o.max_active != 0 || o.ordered || o.unmanaged || o.per_node || o.freezable || o.cpu_intensive ||
+  const bool has_attributes = o.attributes != workqueue_attributes{};
+  if (o.per_cpu && has_attributes)
+    refuse_options("wring: attributes are of unbound queues; a per_cpu queue has a pool for each CPU");
+  if (o.high_priority && o.attributes.nice != 0)
+    refuse_options("wring: high_priority is nice -20; give one of the two");
+  if (o.ordered && o.per_cpu)
+    refuse_options("wring: an ordered queue has one order for all CPUs; it cannot be per_cpu");
+  if (o.bh && (o.max_active != 0 || o.ordered || o.unmanaged || has_attributes || o.freezable || o.cpu_intensive ||
                o.power_efficient || o.rescuer))
     refuse_options("wring: only high_priority and per_cpu may come with bh, and max_active must be 0");
-  if (o.power_efficient && (o.ordered || o.unmanaged || o.per_node))
-    refuse_options("wring: a power_efficient queue is per_cpu or unbound; it cannot be ordered, unmanaged or per_node");
-  if (o.unmanaged && (o.per_cpu || o.per_node))
-    refuse_options("wring: an unmanaged queue is not divided; it cannot be per_cpu or per_node");
+  if (o.power_efficient && (o.ordered || o.unmanaged || has_attributes))
+    refuse_options(
+        "wring: a power_efficient queue is per_cpu or unbound; it cannot be ordered or unmanaged, nor have attributes");
+  if (o.unmanaged && o.per_cpu) refuse_options("wring: an unmanaged queue is not divided; it cannot be per_cpu");
+}
+
+// The machine has so many CPUs that a queue without a wish is to be divided (WQ-116).
+bool is_crowd(core& where, const queue_settings& s) {
+  return !s.ordered && !s.limited && !s.unmanaged && where.default_scope() != affinity_scope::system &&
+         where.pools().planned() > where.options().cache_shard_size;
 }
 
 void start(sched::worker_pool& pool) {
@@ -79,37 +89,6 @@ std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::si
 
 }  // namespace
 
-pool_workqueue& registry::open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u) {
-  sched::pools& pools = core_.pools();
-  const base::topology& machine = pools.topology();
-  const auto cpus = machine.cpus().size();
-  const std::size_t count = options.per_cpu ? cpus : machine.nodes().size();
-  const auto pool_at = [&](std::size_t i) -> sched::worker_pool& {
-    if (options.bh) return pools.bh_of_cpu(i, u);
-    return options.per_cpu ? pools.of_cpu(i, u) : pools.of_node(i, u);
-  };
-  for (std::size_t i = 0; i < count; ++i) start(pool_at(i));
-  std::vector<pool_workqueue*> members;
-  std::unique_ptr<slots> s;
-  std::shared_ptr<sched::rescuer> its_rescuer;
-  try {
-    members.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) members.push_back(&memory_.acquire());
-    s = std::make_unique<slots>(options.per_cpu ? slots::kind::per_cpu : slots::kind::per_node, machine, members,
-                                core_.options().force_round_robin);
-    its_rescuer = made_rescuer(options, core_.options().stack_bytes, members, pool_at);
-  } catch (...) {
-    for (pool_workqueue* const q : members) memory_.release(*q);
-    throw;
-  }
-  s->asked.max_active = max_active;
-  for (std::size_t i = 0; i < count; ++i) {
-    members[i]->open(core_, options, pool_at(i), s->share(i, s->asked), s.get());
-  }
-  static_cast<void>(s.release());  // now the members'
-  return add(*members.front(), std::move(its_rescuer));
-}
-
 // Now it is seen by all. A shutdown that has begun since open() looked would not know of it.
 pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer) {
   {
@@ -140,24 +119,47 @@ pool_workqueue& registry::open(const workqueue_options& asked) {
     core_.report().warn("queue name '" + std::string{options.name} + "' is cut to 31 characters");
   }
   const unsigned most = options.max_active == 0 ? pool_workqueue::max_active_default : options.max_active;
-  const unsigned max_active = options.ordered ? 1 : clamped(most, name);
-  const sched::urgency u = options.high_priority ? sched::urgency::high : sched::urgency::normal;
-  if (options.per_cpu || options.per_node) return open_divided(options, max_active, u);
+  queue_settings s{.attributes = options.attributes,
+                   .limited = options.max_active != 0,
+                   .max_active = options.ordered ? 1 : clamped(most, name),
+                   .ordered = options.ordered,
+                   .unmanaged = options.unmanaged,
+                   .per_cpu = options.per_cpu,
+                   .bh = options.bh,
+                   .high_priority = options.high_priority};
+  if (options.high_priority && s.attributes.nice == 0) s.attributes.nice = sched::worker_pool::high_nice;
+  detail::check(core_, s.attributes);
+  const bool plain = s.attributes == workqueue_attributes{.nice = s.attributes.nice} && !s.per_cpu;
+  if (!plain || is_crowd(core_, s)) core_.topology();
 
-  sched::worker_pool& pool = options.unmanaged ? core_.pools().unmanaged(u) : core_.pools().managed(u);
-  start(pool);
-  pool_workqueue& q = memory_.acquire();
+  const base::lock_guard lock{mapping_mu_};
+  mapping m = mapping::of(core_, s);
+  for (const part& p : m.parts()) start(*p.pool);
+  std::vector<pool_workqueue*> members;
   std::shared_ptr<sched::rescuer> its_rescuer;
+  std::unique_ptr<queue_settings> settings;
+  std::unique_ptr<slots> division;
   try {
-    pool_workqueue* const only = &q;
-    its_rescuer = made_rescuer(options, core_.options().stack_bytes, {&only, 1},
-                               [&pool](std::size_t) -> sched::worker_pool& { return pool; });
+    members.reserve(m.parts().size());
+    for (std::size_t i = 0; i < m.parts().size(); ++i) members.push_back(&memory_.acquire());
+    if (!plain || s.limited || s.attributes.nice != 0) settings = std::make_unique<queue_settings>(s);
+    if (m.divided()) division = divided(*members.front(), m, members, s.per_cpu);
+    its_rescuer = made_rescuer(options, core_.options().stack_bytes, members,
+                               [&m](std::size_t i) -> sched::worker_pool& { return *m.parts()[i].pool; });
   } catch (...) {
-    memory_.release(q);
+    for (pool_workqueue* const q : members) memory_.release(*q);
     throw;
   }
-  q.open(core_, options, pool, max_active, nullptr);
-  return add(q, std::move(its_rescuer));
+  pool_workqueue& first = *members.front();
+  first.open(core_, options, *m.parts().front().pool, m.parts().front().max_active, nullptr);
+  for (std::size_t i = 1; i < members.size(); ++i) {
+    members[i]->open_beside(first, *m.parts()[i].pool, m.parts()[i].max_active, false);
+    first.add_member(*members[i]);
+  }
+  first.settings = std::move(settings);
+  if (division) first.divide(std::move(division));
+  m.keep();
+  return add(first, std::move(its_rescuer));
 }
 
 // WQ-22, WQ-127.
@@ -176,34 +178,26 @@ bool registry::set_max_active(pool_workqueue& q, unsigned max_active) {
                         (q.ordered() ? "ordered, its max_active stays 1" : "bh, it has no max_active"));
     return false;
   }
-  const unsigned most = clamped(max_active, q.name());
-  const base::lock_guard lock{mu_};
-  if (slots* const s = q.siblings(); s != nullptr) {
-    s->asked.max_active = most;
-    s->asked.min_active = std::min(s->asked.min_active, most);
-    apply(*s);
-  } else {
-    q.set_max_active(most);
-  }
+  const base::lock_guard lock{mapping_mu_};
+  queue_settings s = settings_of(q);
+  s.max_active = clamped(max_active, q.name());
+  s.min_active = std::min(s.min_active, s.max_active);
+  s.limited = true;
+  change_settings(q, s);
   return true;
 }
 
 bool registry::set_min_active(pool_workqueue& q, unsigned min_active) {
-  slots* const s = q.siblings();
-  if (q.ordered() || (s != nullptr && s->divided() == slots::kind::per_cpu)) {
+  if (q.ordered() || q.per_cpu()) {
     core_.report().warn("queue '" + q.name() + "' is " + (q.ordered() ? "ordered" : "per_cpu") +
                         ", it has no min_active");
     return false;
   }
-  if (s == nullptr) return true;  // one pool_workqueue has all there is
-  const base::lock_guard lock{mu_};
-  s->asked.min_active = std::min(min_active, s->asked.max_active);
-  apply(*s);
+  const base::lock_guard lock{mapping_mu_};
+  queue_settings s = settings_of(q);
+  s.min_active = std::min(min_active, s.max_active);
+  change_settings(q, s);
   return true;
-}
-
-void registry::apply(slots& s) noexcept {
-  for (std::size_t i = 0; i < s.all().size(); ++i) s.all()[i]->set_max_active(s.share(i, s.asked));
 }
 
 // In whatever order begin and thaw come here, the last one leaves what is so now.
@@ -222,7 +216,10 @@ bool registry::freeze_busy() noexcept {
 }
 
 void registry::close(pool_workqueue& q) noexcept {
-  for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+  {
+    const base::lock_guard lock{mapping_mu_};  // from now on it keeps its pools
+    for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+  }
   drain(q);
   for_each_member(q, [](pool_workqueue& member) {
     for (base::patience p; !member.at_rest(); p.pause()) continue;
@@ -246,16 +243,13 @@ void registry::end_threads() noexcept {
 }
 
 void registry::release(pool_workqueue& q) noexcept {
-  const std::unique_ptr<slots> its_slots{q.siblings()};
-  const auto give_back = [this](pool_workqueue& member) {
+  const std::unique_ptr<slots> its_slots{q.division()};
+  q.settings.reset();
+  for_each_member(q, [this](pool_workqueue& member) {
+    if (!member.is_retired()) core_.pools().leave(member.pool());
     member.end();
     memory_.release(member);
-  };
-  if (its_slots) {
-    for (pool_workqueue* const member : its_slots->all()) give_back(*member);
-  } else {
-    give_back(q);
-  }
+  });
 }
 
 workqueue& registry::system_queue(system_kind which) {
@@ -271,12 +265,6 @@ workqueue& registry::system_queue(system_kind which) {
   const base::lock_guard lock{system_mu_};
   if (!there) there.swap(made);
   return *there;
-}
-
-template <class F>
-void registry::for_each_open(const F& call) const {
-  const base::lock_guard lock{mu_};
-  for (pool_workqueue* q = open_.front(); q != nullptr; q = base::list<pool_workqueue, links>::next(*q)) call(*q);
 }
 
 void registry::audit() const {
@@ -334,6 +322,7 @@ void registry::unfinished(std::vector<std::string>& out) {
 
 void registry::lock_for_fork() noexcept {
   system_mu_.lock_for_fork();
+  mapping_mu_.lock_for_fork();
   mu_.lock_for_fork();
   memory_.lock_for_fork();
   helpers_.lock_for_fork();
@@ -343,6 +332,7 @@ void registry::unlock_after_fork() noexcept {
   helpers_.unlock_after_fork();
   memory_.unlock_after_fork();
   mu_.unlock_after_fork();
+  mapping_mu_.unlock_after_fork();
   system_mu_.unlock_after_fork();
 }
 

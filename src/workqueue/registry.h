@@ -8,6 +8,7 @@
 #include "base/stable_pool.h"
 #include "sched/core.h"
 #include "workqueue/group_helper.h"
+#include "workqueue/mapping.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/system.h"
 
@@ -32,6 +33,12 @@ class registry final : public component {
   // Live limits (WQ-127, WQ-24); false: this queue has no such limit, which was warned about.
   bool set_max_active(pool_workqueue& q, unsigned max_active);
   bool set_min_active(pool_workqueue& q, unsigned min_active);
+  // Throws std::system_error or std::bad_alloc, and nothing has changed (WQ-114).
+  void set_attributes(pool_workqueue& q, const workqueue_attributes& attributes);
+  [[nodiscard]] workqueue_attributes attributes(pool_workqueue& q);
+  // For all of the queue, those that come meanwhile included.
+  void begin_drain(pool_workqueue& q) noexcept;
+  void end_drain(pool_workqueue& q) noexcept;
   // Made at the first call.
   workqueue& system_queue(system_kind which);
 
@@ -41,6 +48,7 @@ class registry final : public component {
   void describe(base::writer& w) const override;
   bool ready_to_end(sched::reporter& report) override;
   void refuse() noexcept override;
+  void follow_cpus() override;
   bool at_rest() noexcept override;
   [[nodiscard]] bool caller_is_inside() const noexcept override;
   void follow_freeze() noexcept override;
@@ -57,17 +65,34 @@ class registry final : public component {
     static pool_workqueue*& prev(pool_workqueue& q) noexcept { return q.prev_open; }
   };
 
-  pool_workqueue& open_divided(const workqueue_options& options, unsigned max_active, sched::urgency u);
+  // A queue that is about to use other pools: for each part its pool_workqueue. What is made for it is the queue's, and
+  // retired, whatever comes of it.
+  struct change {
+    pool_workqueue& first;
+    mapping to;
+    std::vector<pool_workqueue*> members;
+    std::unique_ptr<slots> division;  // if it is the first
+  };
+  change prepare(pool_workqueue& first, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
+  pool_workqueue& member_for(pool_workqueue& first, const part& p) WRING_REQUIRES(mapping_mu_);
+  void commit(change& c) noexcept WRING_REQUIRES(mapping_mu_);
+  std::unique_ptr<slots> divided(pool_workqueue& first, const mapping& m, const std::vector<pool_workqueue*>& members,
+                                 bool per_cpu);
+  [[nodiscard]] static queue_settings settings_of(pool_workqueue& first) WRING_REQUIRES(mapping_mu_);
+  void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
-  void apply(slots& s) noexcept WRING_REQUIRES(mu_);
   void release(pool_workqueue& q) noexcept;
   template <class F>
-  void for_each_open(const F& call) const;
+  void for_each_open(const F& call) const {
+    const base::lock_guard lock{mu_};
+    for (pool_workqueue* q = open_.front(); q != nullptr; q = base::list<pool_workqueue, links>::next(*q)) call(*q);
+  }
 
   core& core_;
   base::stable_pool<pool_workqueue> memory_;
   base::stable_pool<group_helper> helpers_;
+  base::mutex mapping_mu_{base::rank::mapping};  // which pools queues use; and whether they drain
   mutable base::mutex mu_{base::rank::registry};
   base::list<pool_workqueue, links> open_ WRING_GUARDED_BY(mu_);
   base::mutex system_mu_{base::rank::runtime};

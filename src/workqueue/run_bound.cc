@@ -34,12 +34,12 @@ struct bound_call : item {
 };
 
 // All are queued before anybody waits. False: one was refused, and the ones after it were not tried.
-bool run_on_each(slots& s, std::span<const base::topology::cpu> cpus, void (*call)(void*, unsigned), void* context) {
+bool run_on_each(slots& s, const sched::cpu_list& cpus, void (*call)(void*, unsigned), void* context) {
   std::deque<bound_call> calls;
   bool accepted = true;
-  for (const base::topology::cpu& cpu : cpus) {
-    bound_call& c = calls.emplace_back(call, context, cpu.id);
-    accepted = s.of_cpu(cpu.id).submit(c);
+  for (const unsigned cpu : cpus) {
+    bound_call& c = calls.emplace_back(call, context, cpu);
+    accepted = s.of_cpu(cpu).submit(c) == pool_workqueue::answer::taken;  // none of them is ever retired
     if (!accepted) {
       calls.pop_back();
       break;
@@ -52,24 +52,23 @@ bool run_on_each(slots& s, std::span<const base::topology::cpu> cpus, void (*cal
 }  // namespace
 
 void run_bound(pool_workqueue& q, const unsigned* cpu, void (*call)(void*, unsigned), void* context) {
-  slots* const s = q.siblings();
-  if (s == nullptr || s->divided() != slots::kind::per_cpu) {
+  slots* const s = q.division();
+  if (s == nullptr || !q.per_cpu()) {
     throw std::system_error{std::make_error_code(std::errc::no_such_device),
                             "wring: queue '" + q.name() + "' is not per_cpu, it runs nothing on a certain CPU"};
   }
-  std::span<const base::topology::cpu> cpus = s->cpus();
+  sched::cpu_list cpus = q.home().pools().masks().usable();
   if (cpu != nullptr) {
-    const auto found = std::ranges::find(cpus, *cpu, &base::topology::cpu::id);
-    if (found == cpus.end()) {
+    if (!sched::has(cpus, *cpu)) {
       throw std::system_error{std::make_error_code(std::errc::no_such_device),
                               "wring: CPU " + std::to_string(*cpu) + " is not one that queue '" + q.name() + "' uses"};
     }
-    cpus = cpus.subspan(static_cast<std::size_t>(found - cpus.begin()), 1);
+    cpus = {*cpu};
   }
-  for (const base::topology::cpu& c : cpus) {
-    if (!s->of_cpu(c.id).is_the_callers_only_slot()) continue;
+  for (const unsigned c : cpus) {
+    if (!s->of_cpu(c).is_the_callers_only_slot()) continue;
     q.misuse("a call on a CPU from a callback that holds the only slot there would wait for itself",
-             "CPU " + std::to_string(c.id));
+             "CPU " + std::to_string(c));
     throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "wring: queue '" + q.name() + "' runs one callback at a time on that CPU: the caller"};
   }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// slots: the pool_workqueues of a queue that has several, one for each CPU or one for each NUMA node, and which of them
-// an item goes to (WQ-6, WQ-41..44).
+// slots: which pool_workqueue of a queue an item goes to, by the CPU it is queued on (WQ-6, WQ-41..44). A queue whose
+// items all go to its first has none.
 //
-// The queue's handle holds the first one; each knows its slots. A queue of one pool_workqueue has none.
-// Threads: any; constant during the queue's life, but for the round robin.
+// The slots of a CPU may change while the queue lives (mapping.h): who reads an old one finds that pool_workqueue
+// retired, and looks again.
+// Threads: any. Written under registry::mapping_mu_.
 #pragma once
 
 #include "base/sync.h"
 #include "base/topology.h"
 
 #include <cstdint>
-#include <map>
-#include <span>
 #include <vector>
 
 namespace wring::detail {
@@ -21,24 +20,19 @@ struct item;
 
 class slots {
  public:
-  enum class kind : std::uint8_t { per_cpu, per_node };
+  // All empty at first.
+  slots(const base::topology& machine, pool_workqueue& of_queue, bool round_robin);
 
-  // `queues` are in the order of machine.cpus() or machine.nodes().
-  slots(kind k, const base::topology& machine, std::vector<pool_workqueue*> queues, bool round_robin);
-
-  [[nodiscard]] std::span<pool_workqueue* const> all() const noexcept { return queues_; }
-  [[nodiscard]] std::span<const base::topology::cpu> cpus() const noexcept { return machine_.cpus(); }
   [[nodiscard]] bool cpu_exists(unsigned cpu) const noexcept { return machine_.exists(cpu); }
-  [[nodiscard]] kind divided() const noexcept { return kind_; }
-  // How many items may be in progress in the pool_workqueue at that position of all(): on each CPU, or, on all nodes
-  // together in proportion to their CPUs, but at least `min_active` on each, enough for a chain of dependent items
-  // (WQ-23).
-  struct limits {
-    unsigned max_active;
-    unsigned min_active = 8;
-  };
-  [[nodiscard]] unsigned share(std::size_t position, const limits& l) const noexcept;
-  limits asked{};  // guarded by the registry's lock
+
+  // Null: it is empty; items of such a CPU go to another one in turn.
+  void set(unsigned cpu, pool_workqueue* q) noexcept {
+    by_cpu_[cpu].store(q, base::order::release);  // pairs with at()
+  }
+  [[nodiscard]] pool_workqueue* at(unsigned cpu) const noexcept {
+    return cpu < by_cpu_.size() ? by_cpu_[cpu].load(base::order::acquire) : nullptr;  // pairs with set()
+  }
+  [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(by_cpu_.size()); }
 
   // Of the pool the caller is inside of, else of its CPU; if that is none of the queue's, the next in turn (WQ-41).
   [[nodiscard]] pool_workqueue& here() noexcept;
@@ -50,21 +44,20 @@ class slots {
  private:
   [[nodiscard]] pool_workqueue& in_turn() noexcept;
 
-  const kind kind_;
   const bool round_robin_;
   const base::topology& machine_;  // the runtime's
-  const std::vector<pool_workqueue*> queues_;
-  std::vector<pool_workqueue*> by_cpu_;  // by number; null: no CPU of the queue's
-  std::vector<unsigned> node_of_cpu_;    // likewise; ~0 for none
-  std::map<unsigned, unsigned> first_of_node_;
+  pool_workqueue& queue_;
+  std::vector<base::atomic<pool_workqueue*>> by_cpu_;  // by number
   base::atomic<std::uint32_t> turn_{0};
 };
 
-// The pool_workqueue of this queue that the caller's items go to; `q`: any of them.
-pool_workqueue& home_of(pool_workqueue& q) noexcept;
+// The pool_workqueue of this queue that the caller's items go to; `first`: that of the handle.
+pool_workqueue& home_of(pool_workqueue& first) noexcept;
 
-// Where a pending item that its queue sends to `chosen` has to go: there, unless a worker of another pool of the same
-// queue still runs it; that one then gets it (WQ-61). The caller owns `pending`, so it cannot start meanwhile.
-pool_workqueue& without_overlap(pool_workqueue& chosen, item& it) noexcept;
+// As pool_workqueue::submit(), but it goes on to where the queue's items go by now, and an item that a worker of
+// another pool of the queue still runs goes to that one, which runs it next (WQ-61). False: refused.
+bool enqueue(pool_workqueue& chosen, item& it) noexcept;
+// The same for items that run once; where it went, or null.
+pool_workqueue* enqueue_one_off(pool_workqueue& chosen, item& it) noexcept;
 
 }  // namespace wring::detail

@@ -10,7 +10,10 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/future.cc
     workqueue/group_helper.cc
     workqueue/pool_workqueue.cc
+    workqueue/mapping.cc
     workqueue/registry.cc
+    workqueue/remap.cc
+    workqueue/retire.cc
     workqueue/revive.cc
     workqueue/run_bound.cc
     workqueue/slots.cc

@@ -85,10 +85,9 @@ bool task_group::start(detail::child& child) noexcept {
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
   atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
   atomically(unstarted_).fetch_add(1, base::order::relaxed);
-  detail::pool_workqueue& q = detail::home_of(*queue_->pwq_);
-  if (q.submit(child)) {
+  if (detail::pool_workqueue* const q = detail::enqueue_one_off(detail::home_of(*queue_->pwq_), child)) {
     // seq_cst: pairs with wait_inside(), which sees the child, or has let us know.
-    if ((atomically(outstanding_).load(base::order::seq_cst) & inside_sleeper) != 0) q.call_back_if_full(*this);
+    if ((atomically(outstanding_).load(base::order::seq_cst) & inside_sleeper) != 0) q->call_back_if_full(*this);
     return true;
   }
   child_leaves_queue();
@@ -196,7 +195,7 @@ bool task_group::wait_for_children() noexcept {
   if (detail::inside(q)) {
     if (!wait_inside(q)) return false;
   } else {
-    if (first->siblings() == nullptr) run_children(q);
+    if (first->is_alone()) run_children(q);
     revive();
     if (has_children()) {
       if (detail::inside_child_of(*this)) return false;
@@ -281,6 +280,7 @@ void pool_workqueue::child_done(const helping& h) noexcept {
   sched::worker_pool& pool = *pool_;
   waiter_chain ended;
   bool offer = false;
+  pool_workqueue* heir = nullptr;
   {
     const visit hold{*this};
     --in_flight_[h.colour];
@@ -289,8 +289,10 @@ void pool_workqueue::child_done(const helping& h) noexcept {
     if (h.own_slot) {
       --active_;
       offer = reopen();
+      heir = take_heir();
     }
   }
+  if (heir != nullptr) heir->unplug();
   ended.complete_all();
   if (offer) pool.offer(*this);
 }

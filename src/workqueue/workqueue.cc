@@ -84,15 +84,14 @@ bool claim(detail::item& it) noexcept {
 
 bool queue_item(detail::pool_workqueue& q, detail::item& it) noexcept {
   if (!claim(it)) return false;
-  detail::pool_workqueue& home = q.siblings() == nullptr ? q : detail::without_overlap(q, it);
-  if (home.submit(it)) return true;
+  if (detail::enqueue(q, it)) return true;
   detail::state_of(it).fetch_and(~detail::item_state::pending, base::order::release);
   return false;
 }
 
 // Null: there is no such CPU, which was reported.
 detail::pool_workqueue* of_cpu(detail::pool_workqueue& q, unsigned cpu) noexcept {
-  detail::slots* const s = q.siblings();
+  detail::slots* const s = q.division();
   if (s == nullptr) return &q;
   if (s->cpu_exists(cpu)) return &s->of_cpu(cpu);
   q.misuse("an item was queued on a CPU that does not exist", "CPU " + std::to_string(cpu));
@@ -134,12 +133,12 @@ bool workqueue::queue_on(unsigned cpu, work& item) noexcept {
 }
 
 bool workqueue::queue_near(unsigned node, work& item) noexcept {
-  detail::slots* const s = pwq_->siblings();
+  detail::slots* const s = pwq_->division();
   if (s == nullptr) return queue(item);
-  if (s->divided() == detail::slots::kind::per_cpu) {
+  if (pwq_->per_cpu()) {
     pwq_->home().report().warn_once(
         sched::reporter::topic::queue_near,
-        "queue_near() on the per-CPU queue '" + pwq_->name() + "': it is meant for per_node queues. Said once");
+        "queue_near() on the per-CPU queue '" + pwq_->name() + "': it is meant for unbound ones. Said once");
   }
   return queue_item(s->near(node), detail::item_access::of(item));
 }
@@ -162,7 +161,7 @@ namespace {
 // `q` null: refused already; `owner` is any queue of the runtime that the closure's storage is from.
 bool submit_one_off(detail::pool_workqueue& owner, detail::pool_workqueue* q, detail::item& closure) noexcept {
   detail::state_of(closure).init(detail::item_state::pending | detail::item_state::one_shot);
-  if (q != nullptr && q->submit(closure)) return true;
+  if (q != nullptr && detail::enqueue_one_off(*q, closure) != nullptr) return true;
   if (q == nullptr) detail::place_of(closure).store(detail::item_place::make(owner), base::order::relaxed);
   closure.entry(closure, detail::item_op::destroy);
   return false;
@@ -191,16 +190,23 @@ bool workqueue::set_min_active(unsigned min_active) {
   return pwq_->home().workqueues<detail::registry>().set_min_active(*pwq_, min_active);
 }
 
+void workqueue::set_attributes(const workqueue_attributes& attributes) {
+  pwq_->home().workqueues<detail::registry>().set_attributes(*pwq_, attributes);
+}
+workqueue_attributes workqueue::attributes() const {
+  return pwq_->home().workqueues<detail::registry>().attributes(*pwq_);
+}
+
 workqueue_stats workqueue::stats() const {
   workqueue_stats sum = pwq_->stats();
-  if (pwq_->siblings() == nullptr) return sum;
-  for (detail::pool_workqueue* const member : pwq_->siblings()->all().subspan(1)) {
+  for (detail::pool_workqueue* member = pwq_->next_member(); member != nullptr; member = member->next_member()) {
     const workqueue_stats s = member->stats();
     sum.active += s.active;
     sum.congested = sum.congested || s.congested;
     sum.items_started += s.items_started;
     sum.items_completed += s.items_completed;
     sum.cpu_intensive += s.cpu_intensive;
+    sum.repatriated += s.repatriated;
     sum.cm_wakeups += s.cm_wakeups;
     sum.exceptions += s.exceptions;
     sum.rejected += s.rejected;

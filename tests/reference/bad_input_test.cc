@@ -399,15 +399,16 @@ void add_workqueue_options(table& t) {
   t["workqueue(options) | ordered, max_active = 2"] = [] { return queue_of({.max_active = 2, .ordered = true}); };
   t["workqueue(options) | ordered, unmanaged"] = [] { return queue_of({.ordered = true, .unmanaged = true}); };
   t["workqueue(options) | ordered, per_cpu"] = [] { return queue_of({.ordered = true, .per_cpu = true}); };
-  t["workqueue(options) | ordered, per_node"] = [] { return queue_of({.ordered = true, .per_node = true}); };
   t["workqueue(options) | unmanaged, per_cpu"] = [] { return queue_of({.unmanaged = true, .per_cpu = true}); };
-  t["workqueue(options) | unmanaged, per_node"] = [] { return queue_of({.unmanaged = true, .per_node = true}); };
+  t["workqueue(options) | high_priority, attributes.nice = 1"] = [] {
+    return queue_of({.attributes = {.nice = 1}, .high_priority = true});
+  };
   t["workqueue(options) | bh, max_active = 1"] = [] { return queue_of({.max_active = 1, .bh = true}); };
   t["workqueue(options) | bh, rescuer"] = [] { return queue_of({.bh = true, .rescuer = true}); };
   t["workqueue(options) | power_efficient, ordered"] = [] {
     return queue_of({.ordered = true, .power_efficient = true});
   };
-  t["workqueue(options) | per_cpu, per_node"] = [] { return queue_of({.per_cpu = true, .per_node = true}); };
+  t["workqueue(options) | per_cpu, attributes"] = [] { return queue_of({.per_cpu = true, .attributes = {.nice = 1}}); };
   t["workqueue(options) | cpu_intensive without per_cpu"] = [] {
     return queue_of({.name = "q", .cpu_intensive = true});
   };
@@ -436,11 +437,11 @@ void add_workqueue_options(table& t) {
       return answer_of([&] { const workqueue queue{rt, {}}; });
     });
   };
-  t["workqueue(options) | topology = \"nonsense\", per_node"] = [] {
+  t["workqueue(options) | topology = \"nonsense\", attributes"] = [] {
     return with_runtime(
-        [](runtime& rt, ear&) { return answer_of([&] {
-                                  const workqueue queue{rt, {.per_node = true}};
-                                }); },
+        [](runtime& rt, ear&) {
+          return answer_of([&] { const workqueue queue{rt, {.attributes = {.scope = wring::affinity_scope::numa}}}; });
+        },
         {.topology = "nonsense"});
   };
   t["workqueue::create(options) | as of the constructor"] = [] {
@@ -600,7 +601,7 @@ void add_places(table& t) {
           work w{[] {}};
           return told(queue.queue_near(no_cpu, w));
         },
-        {.per_node = true}, one_cpu);
+        {.attributes = {.scope = wring::affinity_scope::numa}}, one_cpu);
   };
   t["workqueue::queue_near(node, item) | of a per_cpu queue"] = [] {
     return with_queue(
@@ -681,7 +682,7 @@ void add_limits_and_waits(table& t) {
   t["workqueue::set_min_active(n) | above max_active"] = [] {
     return with_queue(
         [](workqueue& queue) { return told(queue.set_min_active(100) && queue.stats().max_active == 10); },
-        {.max_active = 10, .per_node = true}, one_cpu);
+        {.max_active = 10, .attributes = {.scope = wring::affinity_scope::numa}}, one_cpu);
   };
   t["workqueue::set_min_active(n) | of an ordered queue"] = [] {
     return with_queue([](workqueue& queue) { return told(queue.set_min_active(2)); }, {.ordered = true});

@@ -265,7 +265,7 @@ TEST(wq_per_cpu, high_priority_does_not_wait_for_normal_work) {
 TEST(wq_per_cpu, near_a_node_means_in_its_pool) {
   EXPECT_SIM_OK(sim::explore({.seeds = 500, .faults = sim::profile::none, .cpus = 4}, [] {
     world w{{.cpus = 4, .topology = "node:2 core:2 pu:1", .max_workers = 8}};
-    wring::workqueue q{w, {.name = "nodes", .per_node = true}};
+    wring::workqueue q{w, {.name = "nodes", .attributes = {.scope = wring::affinity_scope::numa, .strict = true}}};
     std::array<std::string, 2> pool;
     std::deque<wring::work> items;
     for (unsigned node = 0; node < 2; ++node) {

@@ -47,13 +47,19 @@ inline std::string own_name() {
   return name.data();
 }
 
-// The names of this process's threads, as ps and top show them.
+// As ps and top show it; empty: the thread has ended.
+inline std::string name_of_thread(const std::string& id) {
+  std::ifstream file{"/proc/self/task/" + id + "/comm"};
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+// The names of this process's threads.
 inline std::vector<std::string> thread_names() {
   std::vector<std::string> names;
   for (const std::string& id : entries_of("/proc/self/task")) {
-    std::ifstream file{"/proc/self/task/" + id + "/comm"};
-    std::string name;
-    if (std::getline(file, name)) names.push_back(name);
+    if (std::string name = name_of_thread(id); !name.empty()) names.push_back(std::move(name));
   }
   return names;
 }

@@ -142,7 +142,7 @@ TEST(bh, only_high_priority_may_come_with_it) {
   test_runtime rt{two_cpus()};
   for (const workqueue_options& o :
        {workqueue_options{.max_active = 1, .bh = true}, workqueue_options{.ordered = true, .bh = true},
-        workqueue_options{.unmanaged = true, .bh = true}, workqueue_options{.per_node = true, .bh = true},
+        workqueue_options{.unmanaged = true, .bh = true}, workqueue_options{.attributes = {.nice = 1}, .bh = true},
         workqueue_options{.bh = true, .power_efficient = true}, workqueue_options{.bh = true, .freezable = true},
         workqueue_options{.bh = true, .cpu_intensive = true}, workqueue_options{.bh = true, .rescuer = true}}) {
     EXPECT_EQ(workqueue::create(rt, o).error(), std::errc::invalid_argument);

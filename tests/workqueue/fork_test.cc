@@ -54,7 +54,8 @@ struct all_queues {
              wring::workqueue{where, {.name = "ordered", .ordered = true}},
              wring::workqueue{where, {.name = "unmanaged", .unmanaged = true}},
              wring::workqueue{where, {.name = "percpu", .per_cpu = true}},
-             wring::workqueue{where, {.name = "pernode", .per_node = true}},
+             wring::workqueue{
+                 where, {.name = "pernode", .attributes = {.scope = wring::affinity_scope::numa, .strict = true}}},
              wring::workqueue{where, {.name = "high", .high_priority = true}}} {}
   std::array<wring::workqueue, 7> list;
 };

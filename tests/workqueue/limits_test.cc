@@ -230,7 +230,8 @@ TEST(limits, of_an_ordered_queue_stay_as_they_are) {
 // WQ-23, WQ-24, WQ-128: shares of two nodes of three CPUs and one, rounded up, and at least min_active.
 TEST(limits, of_a_queue_per_node_are_shared_anew) {
   test_runtime rt{{.topology = "node:2 core:2 pu:1"}};
-  workqueue queue{rt, {.name = "nodes", .max_active = 40, .per_node = true}};
+  workqueue queue{
+      rt, {.name = "nodes", .max_active = 40, .attributes = {.scope = wring::affinity_scope::numa, .strict = true}}};
   EXPECT_EQ(queue.stats().max_active, 20u) << "half of it on each";
   EXPECT_TRUE(queue.set_max_active(10));
   EXPECT_EQ(queue.stats().max_active, 8u) << "min_active";

@@ -229,7 +229,8 @@ TEST(per_cpu, pools_of_cpus_that_are_not_there_are_disassociated_and_it_is_said_
 // WQ-42, WQ-23: near a node means in its pool; the nodes share max_active by their CPUs.
 TEST(per_cpu, nodes_have_pools_of_their_own) {
   test_runtime rt{{.cpus = 2, .topology = "node:2 core:2 pu:1"}};
-  wring::workqueue q{rt, {.name = "nodes", .max_active = 20, .per_node = true}};
+  wring::workqueue q{
+      rt, {.name = "nodes", .max_active = 20, .attributes = {.scope = wring::affinity_scope::numa, .strict = true}}};
   gate end;
   wring::test::counter inside;
   for (int i = 0; i < 30; ++i) {
@@ -339,8 +340,8 @@ TEST(per_cpu, options_that_exclude_each_other_are_refused) {
   const auto error = [&](wring::workqueue_options o) { return wring::workqueue::create(rt, o).error(); };
   EXPECT_EQ(error({.ordered = true, .per_cpu = true}), std::errc::invalid_argument);
   EXPECT_EQ(error({.unmanaged = true, .per_cpu = true}), std::errc::invalid_argument);
-  EXPECT_EQ(error({.per_cpu = true, .per_node = true}), std::errc::invalid_argument);
-  EXPECT_EQ(error({.ordered = true, .per_node = true}), std::errc::invalid_argument);
+  EXPECT_EQ(error({.per_cpu = true, .attributes = {.scope = wring::affinity_scope::numa, .strict = true}}),
+            std::errc::invalid_argument);
   test_runtime odd{{.cpus = 1, .topology = "no topology"}};
   EXPECT_EQ(wring::workqueue::create(odd, {.per_cpu = true}).error(), std::errc::invalid_argument);
   EXPECT_TRUE(wring::workqueue::create(odd, {}).has_value()) << "who does not ask does not care";

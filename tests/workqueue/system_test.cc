@@ -99,7 +99,8 @@ TEST(system, a_power_efficient_queue_is_bound_unless_the_process_saves_power) {
       EXPECT_EQ(runs_on_a_bound_worker(queue), !saves);
     }
     EXPECT_EQ(workqueue::create(rt, {.ordered = true, .power_efficient = true}).error(), std::errc::invalid_argument);
-    EXPECT_EQ(workqueue::create(rt, {.per_node = true, .power_efficient = true}).error(), std::errc::invalid_argument);
+    EXPECT_EQ(workqueue::create(rt, {.attributes = {.nice = 1}, .power_efficient = true}).error(),
+              std::errc::invalid_argument);
     rt.warnings.ignore();
   }
 }

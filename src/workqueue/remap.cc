@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// remap: a living queue comes to use other pools (WQ-114, WQ-115, WQ-118, WQ-119). Protocol and proof: README.md, 8.
+
+#include "workqueue/registry.h"
+
+#include <algorithm>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace wring::detail {
+
+namespace {
+
+[[noreturn]] void give_up(std::errc code, const char* why) { throw std::system_error{std::make_error_code(code), why}; }
+
+void fill(slots& s, const mapping& m, const std::vector<pool_workqueue*>& members, bool rest_in_turn) noexcept {
+  if (!rest_in_turn) {
+    for (unsigned cpu = 0; cpu < s.size(); ++cpu) {
+      const bool mapped = std::ranges::any_of(m.parts(), [cpu](const part& p) { return sched::has(p.cpus, cpu); });
+      if (!mapped) s.set(cpu, members.front());
+    }
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    for (const unsigned cpu : m.parts()[i].cpus) s.set(cpu, members[i]);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<slots> registry::divided(pool_workqueue& first, const mapping& m,
+                                         const std::vector<pool_workqueue*>& members, bool per_cpu) {
+  auto s = std::make_unique<slots>(core_.pools().topology(), first, core_.options().force_round_robin);
+  fill(*s, m, members, per_cpu);
+  return s;
+}
+
+queue_settings registry::settings_of(pool_workqueue& first) {
+  if (first.settings) return *first.settings;
+  return {.max_active = first.ordered() ? 1 : pool_workqueue::max_active_default,
+          .ordered = first.ordered(),
+          .unmanaged = first.unmanaged()};
+}
+
+// One that uses that pool; of an ordered queue one that is empty, so that its items begin behind all others.
+pool_workqueue& registry::member_for(pool_workqueue& first, const part& p) {
+  for (pool_workqueue* q = &first; q != nullptr; q = q->next_member()) {
+    if (&q->pool() != p.pool) continue;
+    if (!first.ordered() || !q->is_retired() || q->may_be_used_again()) return *q;
+  }
+  pool_workqueue& made = memory_.acquire();
+  const base::lock_guard lock{mu_};  // a freeze and a shutdown come before, or find it
+  made.open_beside(first, *p.pool, p.max_active, first.ordered());
+  made.retire(nullptr);
+  first.add_member(made);
+  open_.push_back(made);
+  return made;
+}
+
+registry::change registry::prepare(pool_workqueue& first, const queue_settings& s) {
+  change c{.first = first, .to = mapping::of(core_, s), .members = {}, .division = nullptr};
+  const std::vector<part>& parts = c.to.parts();
+  c.members.reserve(parts.size());
+  for (const part& p : parts) {
+    if (const int error = p.pool->start(); error != 0) {
+      throw std::system_error{std::error_code{-error, std::generic_category()},
+                              "wring: the first worker of pool " + p.pool->name() + " could not be created"};
+    }
+    pool_workqueue& member = member_for(first, p);
+    if (first.rescuer && member.rescue == nullptr) {
+      if (const int error = first.rescuer->add(member, *p.pool); error != 0)
+        give_up(std::errc::resource_unavailable_try_again,
+                "wring: no more queues with a rescuer are possible there; 256 have one");
+    }
+    c.members.push_back(&member);
+  }
+  const bool moves = c.to.divided() || c.members.front() != &first;
+  if (moves && first.division() == nullptr) {
+    c.division = std::make_unique<slots>(core_.pools().topology(), first, core_.options().force_round_robin);
+  }
+  return c;
+}
+
+// Nothing fails any more. New ones are open before items are sent there, and those that are left are closed after it;
+// but in an ordered queue the old one is closed first, so that nothing comes to it behind what the new one has.
+void registry::commit(change& c) noexcept {
+  pool_workqueue& first = c.first;
+  const bool ordered = first.ordered();
+  const auto is_member = [&c](const pool_workqueue* q) { return std::ranges::count(c.members, q) != 0; };
+  for (std::size_t i = 0; i < c.members.size(); ++i) {
+    pool_workqueue& q = *c.members[i];
+    if (!q.is_retired()) {
+      core_.pools().leave(q.pool());  // that was its use already
+      if (!ordered) q.set_max_active(c.to.parts()[i].max_active);
+    } else if (!ordered) {
+      q.set_max_active(c.to.parts()[i].max_active);
+      q.reinstate();
+    } else {
+      q.plug();
+    }
+  }
+  if (ordered) {
+    pool_workqueue& next = *c.members.front();
+    for (pool_workqueue* q = &first; q != nullptr; q = q->next_member()) {
+      if (q == &next || q->is_retired()) continue;
+      q->retire(&next);
+      core_.pools().leave(q->pool());
+    }
+    if (next.is_retired()) next.reinstate();
+  }
+  slots* const s = c.division ? c.division.get() : first.division();
+  if (s != nullptr && !first.per_cpu()) fill(*s, c.to, c.members, false);
+  if (s != nullptr && first.per_cpu()) fill(*s, c.to, c.members, true);
+  if (c.division) first.divide(std::move(c.division));
+  if (!ordered && !first.per_cpu()) {
+    for (pool_workqueue* q = &first; q != nullptr; q = q->next_member()) {
+      if (is_member(q) || q->is_retired()) continue;
+      q->retire(nullptr);
+      core_.pools().leave(q->pool());
+    }
+  }
+  c.to.keep();
+}
+
+void registry::change_settings(pool_workqueue& q, const queue_settings& s) {
+  pool_workqueue& first = q.first();
+  auto settings = std::make_unique<queue_settings>(s);
+  change c = prepare(first, s);
+  commit(c);
+  first.settings = std::move(settings);
+}
+
+void registry::set_attributes(pool_workqueue& q, const workqueue_attributes& attributes) {
+  if (q.per_cpu()) give_up(std::errc::invalid_argument, "wring: attributes are of unbound queues; this one is per_cpu");
+  check(core_, attributes);
+  core_.topology();
+  const base::lock_guard lock{mapping_mu_};
+  if (q.is_ending()) give_up(std::errc::operation_canceled, "wring: the queue, or its runtime, is about to end");
+  queue_settings s = settings_of(q);
+  s.attributes = attributes;
+  change_settings(q, s);
+}
+
+workqueue_attributes registry::attributes(pool_workqueue& q) {
+  const base::lock_guard lock{mapping_mu_};
+  return settings_of(q.first()).attributes;
+}
+
+void registry::follow_cpus() {
+  const base::lock_guard lock{mapping_mu_};
+  std::vector<pool_workqueue*> queues;
+  for_each_open([&queues](pool_workqueue& q) {
+    if (&q.first() == &q) queues.push_back(&q);
+  });
+  std::vector<change> changes;
+  changes.reserve(queues.size());
+  for (pool_workqueue* const q : queues) {
+    if (!q->is_ending()) changes.push_back(prepare(*q, settings_of(*q)));
+  }
+  for (change& c : changes) commit(c);
+}
+
+void registry::begin_drain(pool_workqueue& q) noexcept {
+  const base::lock_guard lock{mapping_mu_};
+  for_each_member(q, [](pool_workqueue& member) { member.begin_drain(); });
+}
+
+void registry::end_drain(pool_workqueue& q) noexcept {
+  const base::lock_guard lock{mapping_mu_};
+  for_each_member(q, [](pool_workqueue& member) { member.end_drain(); });
+}
+
+}  // namespace wring::detail
