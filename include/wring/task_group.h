@@ -75,6 +75,7 @@ class WRING_EXPORT task_group {
   bool wait_for_children() noexcept;
   bool wait_inside(detail::pool_workqueue& q) noexcept;
   bool run_children(detail::pool_workqueue& q) noexcept;
+  bool run_children_of_all(detail::pool_workqueue& q) noexcept;
   void revive() noexcept;
   void sleep(const detail::group_wait* inside) noexcept;
   void call_back(detail::group_wait& w) noexcept;

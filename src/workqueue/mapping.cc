@@ -24,6 +24,15 @@ unsigned share(const queue_settings& s, std::size_t here, std::size_t all) noexc
   return std::clamp(part, std::min(s.max_active, s.min_active), s.max_active);
 }
 
+// What a queue's scope comes to at the moment (WQ-118).
+affinity_scope resolved_scope(core& where, const queue_settings& s, std::size_t usable) {
+  if (s.ordered || !where.pools().topology_is_known()) return affinity_scope::system;
+  if (s.attributes.scope != affinity_scope::by_default) return s.attributes.scope;
+  // With less CPUs than there are to run on, or a limit, dividing would make less of what there is.
+  const bool all_planned = where.pools().planned() >= usable;
+  return all_planned && !s.limited && !s.unmanaged ? where.default_scope() : affinity_scope::system;
+}
+
 }  // namespace
 
 void check(core& where, const workqueue_attributes& a) {
@@ -36,14 +45,6 @@ void check(core& where, const workqueue_attributes& a) {
   }
 }
 
-affinity_scope resolved_scope(core& where, const queue_settings& s) {
-  if (s.ordered || !where.pools().topology_is_known()) return affinity_scope::system;
-  if (s.attributes.scope != affinity_scope::by_default) return s.attributes.scope;
-  // With less CPUs than there are to run on, or a limit, dividing would make less of what there is.
-  const bool all_planned = where.pools().planned() >= where.pools().masks().usable().size();
-  return all_planned && !s.limited && !s.unmanaged ? where.default_scope() : affinity_scope::system;
-}
-
 mapping::~mapping() {
   for (const part& p : parts_) where_->leave(*p.pool);
 }
@@ -53,15 +54,14 @@ mapping mapping::of(core& where, const queue_settings& s) {
   if (s.per_cpu) {
     m.map_per_cpu(s);
   } else {
-    m.map_unbound(s, resolved_scope(where, s), where.options().cache_shard_size);
+    m.map_unbound(s, resolved_scope(where, s, m.masks_.usable().size()), where.options().cache_shard_size);
   }
   return m;
 }
 
 void mapping::map_per_cpu(const queue_settings& s) {
   const sched::urgency u = s.high_priority ? sched::urgency::high : sched::urgency::normal;
-  const sched::cpu_list usable = where_->masks().usable();
-  for (const unsigned cpu : usable) {
+  for (const unsigned cpu : masks_.usable()) {
     sched::worker_pool& pool = s.bh ? where_->bh_of_cpu(cpu, u) : where_->of_cpu(cpu, u);
     parts_.push_back({.pool = &pool, .max_active = s.max_active, .cpus = {cpu}});
   }
@@ -71,7 +71,7 @@ void mapping::map_per_cpu(const queue_settings& s) {
 void mapping::join(const queue_settings& s, const sched::cpu_list& pod, const sched::cpu_list& all,
                    sched::cpu_list cpus) {
   const int nice = s.attributes.nice;
-  const bool plain = (nice == 0 || nice == sched::worker_pool::high_nice) && pod == where_->masks().unbound();
+  const bool plain = (nice == 0 || nice == sched::worker_pool::high_nice) && pod == masks_.unbound();
   parts_.reserve(parts_.size() + 1);
   sched::worker_pool* pool = nullptr;
   if (plain) {
@@ -86,8 +86,7 @@ void mapping::join(const queue_settings& s, const sched::cpu_list& pod, const sc
 
 // WQ-114, WQ-116.
 void mapping::map_unbound(const queue_settings& s, affinity_scope scope, unsigned shard_cores) {
-  const sched::cpu_masks masks = where_->masks();
-  const sched::cpu_list unbound = masks.unbound();
+  const sched::cpu_list unbound = masks_.unbound();
   sched::cpu_list all = s.attributes.cpus.empty() ? unbound : sched::common(sched::sorted(s.attributes.cpus), unbound);
   if (all.empty()) all = unbound;
   std::vector<sched::cpu_list> pods;
@@ -102,7 +101,7 @@ void mapping::map_unbound(const queue_settings& s, affinity_scope scope, unsigne
   if (pods.size() == 1) return join(s, pods.front(), all, {});
   for (const sched::cpu_list& pod : pods) join(s, pod, all, pod);
   // Who is on a CPU that is not the queue's has no pod; any of its CPUs will do.
-  if (sched::cpu_list others = sched::without(masks.usable(), all); !others.empty()) join(s, all, all, others);
+  if (sched::cpu_list others = sched::without(masks_.usable(), all); !others.empty()) join(s, all, all, others);
 }
 
 }  // namespace wring::detail

@@ -48,17 +48,16 @@ class mapping {
   void keep() noexcept { parts_.clear(); }
 
  private:
-  explicit mapping(sched::pools& where) noexcept : where_{&where} {}
+  explicit mapping(sched::pools& where) : where_{&where}, masks_{where.masks()} {}
   void map_per_cpu(const queue_settings& s);
   void map_unbound(const queue_settings& s, affinity_scope scope, unsigned shard_cores);
   void join(const queue_settings& s, const sched::cpu_list& pod, const sched::cpu_list& all, sched::cpu_list cpus);
 
   sched::pools* where_;
+  sched::cpu_masks masks_;  // as they are now
   std::vector<part> parts_;
 };
 
-// What a queue's scope comes to at the moment (WQ-118).
-affinity_scope resolved_scope(core& where, const queue_settings& s);
 // Throws std::system_error (EINVAL), naming the value.
 void check(core& where, const workqueue_attributes& a);
 

@@ -405,8 +405,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
     pool_workqueue* heir = nullptr;
     if (x.worker.bias.enter()) {
       it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
-      const bool offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
-      if (it == nullptr) heir = take_heir();
+      const bool offer = it == nullptr && resign(x, ended, heir, base::clock::ticks() - start, items, counted);
       x.worker.bias.leave();
       if (heir != nullptr) heir->unplug();
       ended.complete_all();
@@ -423,8 +422,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
         }
         pool.join_count(x.worker);
         it = turn_due && turn_may_end(x, in_the_middle) ? nullptr : next_item(x, ended);
-        offer = it == nullptr && resign(x, ended, base::clock::ticks() - start, items, counted);
-        if (it == nullptr) heir = take_heir();
+        offer = it == nullptr && resign(x, ended, heir, base::clock::ticks() - start, items, counted);
       }
       if (heir != nullptr) heir->unplug();
       ended.complete_all();
@@ -436,14 +434,15 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
 }
 
 // The leader's last act in its section or under the lock; until then nobody else serves the queue as leader.
-bool pool_workqueue::resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items,
-                            std::uint64_t counted) noexcept {
+bool pool_workqueue::resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks,
+                            std::uint64_t items, std::uint64_t counted) noexcept {
   started_.fetch_add(items - counted, base::order::relaxed);
   ended.add_all(x.waiters);
   x.running = nullptr;
   take_average(ticks, items);
   stop_serving(x, ended);
   const bool offer = settle();
+  heir = take_heir();
   leader_.store(nullptr, base::order::release);  // pairs with visit
   return offer;
 }

@@ -71,9 +71,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // `its_first`: of its queue, null if it is that itself.
   void open(core& where, const workqueue_options& options, sched::worker_pool& its_pool, unsigned its_max_active,
             pool_workqueue* its_first);
-  // The same for one more of the queue that `its_first` is the first of. Its items wait for unplug() if it is
-  // `plugged`.
-  void open_beside(pool_workqueue& its_first, sched::worker_pool& its_pool, unsigned its_max_active, bool plugged);
+  // The same for one more of the queue that `its_first` is the first of.
+  void open_beside(pool_workqueue& its_first, sched::worker_pool& its_pool, unsigned its_max_active);
   // From now on so many items may be in progress: more start at once, fewer as those that run end (WQ-127).
   void set_max_active(unsigned most) noexcept;
   // Nothing starts any more until the thaw, but children of groups that callbacks wait for (WQ-125).
@@ -102,7 +101,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool is_retired() const noexcept { return (word_.load(base::order::relaxed) & retired) != 0; }
   // Of a retired one of an ordered queue: nothing is left of its time.
   [[nodiscard]] bool may_be_used_again() noexcept;
-  // The opposite of retire(). plug() comes before it if it has to wait for an older one.
+  // The opposite of retire(). plug() comes before it if its items have to wait for unplug().
   void plug() noexcept;
   void reinstate() noexcept;
   // The older one has ended.
@@ -253,7 +252,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   // Without holding it.
   [[nodiscard]] bool run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
-  bool resign(execution& x, waiter_chain& ended, std::uint64_t ticks, std::uint64_t items,
+  bool resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks, std::uint64_t items,
               std::uint64_t counted) noexcept;  // held
   void finish(execution& x, std::uint64_t ticks) noexcept;
   void on_callback_exception(const char* what) noexcept;

@@ -56,15 +56,6 @@ bool is_crowd(core& where, const queue_settings& s) {
          where.pools().planned() > where.options().cache_shard_size;
 }
 
-void start(sched::worker_pool& pool) {
-  const int e = pool.start();
-  if (e == -ECANCELED) refuse_after_shutdown();
-  if (e != 0) {
-    throw std::system_error{std::error_code{-e, std::generic_category()},
-                            "wring: the first worker of pool " + pool.name() + " could not be created"};
-  }
-}
-
 // Null: it was not asked for. WQ-28.
 template <class PoolAt>
 std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::size_t stack_bytes,
@@ -88,6 +79,15 @@ std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::si
 }
 
 }  // namespace
+
+void registry::start(sched::worker_pool& pool) {
+  const int e = pool.start();
+  if (e == -ECANCELED) refuse_after_shutdown();
+  if (e != 0) {
+    throw std::system_error{std::error_code{-e, std::generic_category()},
+                            "wring: the first worker of pool " + pool.name() + " could not be created"};
+  }
+}
 
 // Now it is seen by all. A shutdown that has begun since open() looked would not know of it.
 pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer) {
@@ -153,7 +153,7 @@ pool_workqueue& registry::open(const workqueue_options& asked) {
   pool_workqueue& first = *members.front();
   first.open(core_, options, *m.parts().front().pool, m.parts().front().max_active, nullptr);
   for (std::size_t i = 1; i < members.size(); ++i) {
-    members[i]->open_beside(first, *m.parts()[i].pool, m.parts()[i].max_active, false);
+    members[i]->open_beside(first, *m.parts()[i].pool, m.parts()[i].max_active);
     first.add_member(*members[i]);
   }
   first.settings = std::move(settings);
@@ -183,7 +183,7 @@ bool registry::set_max_active(pool_workqueue& q, unsigned max_active) {
   s.max_active = clamped(max_active, q.name());
   s.min_active = std::min(s.min_active, s.max_active);
   s.limited = true;
-  change_settings(q, s);
+  change_limits(q, s);
   return true;
 }
 
@@ -196,7 +196,7 @@ bool registry::set_min_active(pool_workqueue& q, unsigned min_active) {
   const base::lock_guard lock{mapping_mu_};
   queue_settings s = settings_of(q);
   s.min_active = std::min(min_active, s.max_active);
-  change_settings(q, s);
+  change_limits(q, s);
   return true;
 }
 

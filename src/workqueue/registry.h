@@ -80,6 +80,8 @@ class registry final : public component {
                                  bool per_cpu);
   [[nodiscard]] static queue_settings settings_of(pool_workqueue& first) WRING_REQUIRES(mapping_mu_);
   void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
+  void change_limits(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
+  static void start(sched::worker_pool& pool);
   pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
   void release(pool_workqueue& q) noexcept;

@@ -50,7 +50,7 @@ pool_workqueue& registry::member_for(pool_workqueue& first, const part& p) {
   }
   pool_workqueue& made = memory_.acquire();
   const base::lock_guard lock{mu_};  // a freeze and a shutdown come before, or find it
-  made.open_beside(first, *p.pool, p.max_active, first.ordered());
+  made.open_beside(first, *p.pool, p.max_active);
   made.retire(nullptr);
   first.add_member(made);
   open_.push_back(made);
@@ -62,11 +62,8 @@ registry::change registry::prepare(pool_workqueue& first, const queue_settings& 
   const std::vector<part>& parts = c.to.parts();
   c.members.reserve(parts.size());
   for (const part& p : parts) {
-    if (const int error = p.pool->start(); error != 0) {
-      throw std::system_error{std::error_code{-error, std::generic_category()},
-                              "wring: the first worker of pool " + p.pool->name() + " could not be created"};
-    }
     pool_workqueue& member = member_for(first, p);
+    if (member.is_retired()) start(*p.pool);
     if (first.rescuer && member.rescue == nullptr) {
       if (const int error = first.rescuer->add(member, *p.pool); error != 0)
         give_up(std::errc::resource_unavailable_try_again,
@@ -120,6 +117,16 @@ void registry::commit(change& c) noexcept {
     }
   }
   c.to.keep();
+}
+
+// A limit is a limit, even if the pools that it should lead to cannot be had now.
+void registry::change_limits(pool_workqueue& q, const queue_settings& s) {
+  try {
+    change_settings(q, s);
+  } catch (const std::system_error&) {
+    q.first().settings = std::make_unique<queue_settings>(s);
+    for_each_member(q, [&s](pool_workqueue& member) { member.set_max_active(s.max_active); });
+  }
 }
 
 void registry::change_settings(pool_workqueue& q, const queue_settings& s) {

@@ -6,8 +6,7 @@
 
 namespace wring::detail {
 
-void pool_workqueue::open_beside(pool_workqueue& its_first, sched::worker_pool& its_pool, unsigned its_max_active,
-                                 bool plugged) {
+void pool_workqueue::open_beside(pool_workqueue& its_first, sched::worker_pool& its_pool, unsigned its_max_active) {
   workqueue_options like{.ordered = its_first.ordered_,
                          .unmanaged = its_first.unmanaged_,
                          .per_cpu = its_first.per_cpu_,
@@ -32,8 +31,7 @@ void pool_workqueue::open_beside(pool_workqueue& its_first, sched::worker_pool& 
   draining_ = draining;
   destroying_ = destroying;
   frozen_ = frozen;
-  plugged_ = plugged;
-  if (frozen_ || plugged_) limit_ = 0;
+  if (frozen_) limit_ = 0;
   if (draining_ != 0 || destroying_) word_.fetch_or(closed, base::order::acq_rel);
 }
 
@@ -54,7 +52,7 @@ void pool_workqueue::retire(pool_workqueue* its_heir) noexcept {
     const visit hold{*this};
     heir_.store(its_heir, base::order::release);  // pairs with heir()
     heir_waits_ = its_heir != nullptr;
-    word_.fetch_or(retired, base::order::acq_rel);
+    if (!WRING_PLANT(retired_stays_open)) word_.fetch_or(retired, base::order::acq_rel);
     heir = take_heir();
   }
   if (heir != nullptr) heir->unplug();
@@ -62,7 +60,7 @@ void pool_workqueue::retire(pool_workqueue* its_heir) noexcept {
 
 void pool_workqueue::plug() noexcept {
   visit hold{*this};
-  plugged_ = true;
+  plugged_ = !WRING_PLANT(heir_not_held_back);
   static_cast<void>(change_limit(hold));  // it becomes less, so there is nothing to offer
 }
 

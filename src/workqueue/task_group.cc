@@ -142,6 +142,16 @@ bool task_group::run_children(detail::pool_workqueue& q) noexcept {
   return true;
 }
 
+// The same for children in any pool of an unbound queue; those of a CPU belong there.
+bool task_group::run_children_of_all(detail::pool_workqueue& q) noexcept {
+  if (!run_children(q)) return false;
+  if (q.per_cpu()) return true;
+  for (detail::pool_workqueue* other = &q.first(); other != nullptr; other = other->next_member()) {
+    if (other != &q && !run_children(*other)) return false;
+  }
+  return true;
+}
+
 // Until there are no children, or this one is called back.
 void task_group::sleep(const detail::group_wait* inside) noexcept {
   const auto word = atomically(outstanding_);
@@ -169,7 +179,7 @@ void task_group::sleep(const detail::group_wait* inside) noexcept {
 // it would wait for itself.
 bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
   for (;;) {
-    const bool may_run_more = run_children(q);
+    const bool may_run_more = run_children_of_all(q);
     revive();  // one of them may have forked
     if (!has_children()) return true;
     if (detail::inside_child_of(*this)) return false;
@@ -189,13 +199,12 @@ bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
 // False: as wait_inside().
 bool task_group::wait_for_children() noexcept {
   revive();
-  // Children of a divided queue belong where they were queued: only who is there already may run them.
   detail::pool_workqueue* const first = queue_->pwq_;
   detail::pool_workqueue& q = detail::home_of(*first);
   if (detail::inside(q)) {
     if (!wait_inside(q)) return false;
   } else {
-    if (first->is_alone()) run_children(q);
+    if (!q.per_cpu()) run_children_of_all(q);
     revive();
     if (has_children()) {
       if (detail::inside_child_of(*this)) return false;

@@ -6,6 +6,7 @@
 #include "support/wq_world.h"
 
 #include <array>
+#include <system_error>
 #include <vector>
 
 namespace {
@@ -152,8 +153,26 @@ class playground {
     frozen_ = false;
   }
 
+  // Where a queue goes from now on, and which CPUs there are. Those with few slots stay: while a queue moves, what is
+  // left in the old pool has slots of its own (WQ-115).
+  void move_somewhere() {
+    const std::uint32_t q = sim::choose(2) != 0 ? ordered : many;
+    const auto scope = sim::choose(2) != 0 ? wring::affinity_scope::cpu : wring::affinity_scope::by_default;
+    const int nice = static_cast<int>(sim::choose(2));
+    try {
+      switch (sim::choose(4)) {
+        case 0: return static_cast<void>(world_->replan({0}));
+        case 1: return static_cast<void>(world_->replan({0, 1}));
+        default: queues_[q].queue.set_attributes({.scope = scope, .nice = nice});
+      }
+      sim::count("a queue has moved");
+    } catch (const std::system_error&) {
+      sim::count("no thread for a new pool");
+    }
+  }
+
   void operation(unsigned self) {
-    switch (sim::choose(31)) {
+    switch (sim::choose(32)) {
       case 0:
       case 1: {
         const std::uint32_t q = sim::choose(queue_kinds);
@@ -190,6 +209,7 @@ class playground {
       case 26: return sim::spend(50 * us);
       case 27: return queues_[two].set_max_active(1 + sim::choose(3));
       case 28: return freeze();
+      case 30: return move_somewhere();
       case 29: return any_work().disable_during(sim::choose(2) != 0, [] { sim::spend(50 * us); });
       default:
         world_->audit();
@@ -239,6 +259,8 @@ void expect_events(const sim::report& report) {
   EXPECT_SIM_EVENT(report, "thread creation refused", 0.2);
   EXPECT_SIM_EVENT(report, "a rescuer was of use", 0.01);
   EXPECT_SIM_EVENT(report, "disabled", 0.5);
+  EXPECT_SIM_EVENT(report, "a queue has moved", 0.5);
+  EXPECT_SIM_EVENT(report, "an item met a pool that its queue had left", 0.05);
   EXPECT_SIM_EVENT(report, "frozen, and nothing ran", 0.3);
   EXPECT_GT(report.steps_in_smallest_seed, threads * operations);
 }
