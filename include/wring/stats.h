@@ -96,7 +96,7 @@ struct shutdown_report {
 
 struct workqueue_stats {
   std::string name;
-  unsigned max_active;            // of a per-CPU or per-node queue: on each CPU, or node
+  unsigned max_active;            // of a per-CPU queue: on each CPU; of a divided one: in its first pod
   unsigned active;                // workers inside items of this queue
   bool congested;                 // items wait although a worker is free: active == max_active (WQ-70)
   std::uint64_t items_started;    // a worker that runs short items in a row counts them every 64

@@ -2,6 +2,7 @@
 // wring: everything.
 #pragma once
 
+#include <wring/attributes.h>
 #include <wring/blocking.h>
 #include <wring/future.h>
 #include <wring/legacy.h>

@@ -18,6 +18,12 @@ int worker_pool::bind(worker& w) noexcept {
   return place_.cpus.empty() ? services_.home.take_cpus() : base::syscall::set_affinity(place_.cpus);
 }
 
+// Refused: it stays where it is.
+void worker_pool::host() const noexcept {
+  const base::lock_guard lock{place_mu_};
+  static_cast<void>(place_.cpus.empty() ? services_.home.take_cpus() : base::syscall::set_affinity(place_.cpus));
+}
+
 // What the system refuses is said once in a runtime.
 void worker_pool::settle(worker& w) noexcept {
   if (const int error = bind(w); error != 0 && w.placed != 0 && !disassociated_.exchange(true, base::order::relaxed)) {

@@ -27,8 +27,8 @@ constexpr std::size_t stack_margin = std::size_t{32} << 10;
 
 }  // namespace
 
-rescuer::rescuer(std::string_view name, std::size_t stack_bytes)
-    : thread_name_{"wring/R-" + std::string{name}}, stack_bytes_{stack_bytes} {}
+rescuer::rescuer(std::string_view name, std::size_t stack_bytes, const worker_pool& home)
+    : thread_name_{"wring/R-" + std::string{name}}, stack_bytes_{stack_bytes}, home_{home} {}
 
 void rescuer::dismiss() noexcept {
   stop();
@@ -116,6 +116,7 @@ bool rescuer::is_called_beside(const rescue_duty& served) const noexcept {
 
 void rescuer::run() noexcept {
   for (;;) {
+    home_.host();
     parker_.park();
     if (stopping_.load(base::order::relaxed)) return;
     for (bool again = true; again;) {

@@ -38,8 +38,8 @@ struct rescue_duty {
 
 class rescuer {
  public:
-  // `name`: of the queue.
-  rescuer(std::string_view name, std::size_t stack_bytes);
+  // `name`: of the queue. `home`: between jobs it is where the workers of that pool are (WQ-113).
+  rescuer(std::string_view name, std::size_t stack_bytes, const worker_pool& home);
   ~rescuer() { stop(); }
   rescuer(const rescuer&) = delete;
   rescuer& operator=(const rescuer&) = delete;
@@ -57,6 +57,8 @@ class rescuer {
   void renew_in_child() noexcept;
 
   void call(rescue_duty& d) noexcept;
+  // The CPUs of its home have changed.
+  void follow_home() noexcept { parker_.unpark(); }
 
  private:
   template <class F>
@@ -72,6 +74,7 @@ class rescuer {
 
   std::string thread_name_;
   const std::size_t stack_bytes_;
+  const worker_pool& home_;
   std::deque<rescue_duty> duties_;  // its end is of add() alone, all others go along the list
   base::atomic<rescue_duty*> newest_{nullptr};
   base::mutex thread_mu_{base::rank::leaf};

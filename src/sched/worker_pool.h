@@ -129,6 +129,8 @@ class worker_pool {
   void give_back(worker& seat) noexcept;
   // The calling thread goes where the pool's workers are, with their priority.
   void settle(worker& w) noexcept;
+  // The calling thread, which is none of its workers, goes where they are.
+  void host() const noexcept;
   // Workers go there before they take the next source; who is in an item goes on where it is (WQ-120).
   void set_placement(placement where);
   // Nobody uses the pool any more: its workers end as soon as all are idle (WQ-107). What is offered all the same gets

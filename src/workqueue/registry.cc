@@ -58,10 +58,11 @@ bool is_crowd(core& where, const queue_settings& s) {
 
 // Null: it was not asked for. WQ-28.
 template <class PoolAt>
-std::shared_ptr<sched::rescuer> made_rescuer(const workqueue_options& o, std::size_t stack_bytes,
+std::shared_ptr<sched::rescuer> made_rescuer(core& where, const workqueue_options& o,
                                              std::span<pool_workqueue* const> members, const PoolAt& pool_at) {
   if (!o.rescuer) return nullptr;
-  auto r = std::make_shared<sched::rescuer>(o.name.substr(0, name_most), stack_bytes);
+  auto r = std::make_shared<sched::rescuer>(o.name.substr(0, name_most), where.options().stack_bytes,
+                                            where.pools().managed(sched::urgency::normal));
   int e = 0;
   try {
     for (std::size_t i = 0; i < members.size() && e == 0; ++i) e = r->add(*members[i], pool_at(i));
@@ -144,7 +145,7 @@ pool_workqueue& registry::open(const workqueue_options& asked) {
     for (std::size_t i = 0; i < m.parts().size(); ++i) members.push_back(&memory_.acquire());
     if (!plain || s.limited || s.attributes.nice != 0) settings = std::make_unique<queue_settings>(s);
     if (m.divided()) division = divided(*members.front(), m, members, s.per_cpu);
-    its_rescuer = made_rescuer(options, core_.options().stack_bytes, members,
+    its_rescuer = made_rescuer(core_, options, members,
                                [&m](std::size_t i) -> sched::worker_pool& { return *m.parts()[i].pool; });
   } catch (...) {
     for (pool_workqueue* const q : members) memory_.release(*q);

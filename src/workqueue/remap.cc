@@ -165,6 +165,9 @@ void registry::follow_cpus() {
     if (!q->is_ending()) changes.push_back(prepare(*q, settings_of(*q)));
   }
   for (change& c : changes) commit(c);
+  for_each_open([](pool_workqueue& q) {
+    if (q.rescuer) q.rescuer->follow_home();
+  });
 }
 
 void registry::begin_drain(pool_workqueue& q) noexcept {

@@ -80,6 +80,21 @@ TEST(reference, a_per_cpu_queue_runs_things_on_a_certain_cpu) {
   EXPECT_THROW(queue.run_on(4, [] {}), std::system_error);
 }
 
+// WQ-10, WQ-114, WQ-115.
+TEST(reference, a_queue_may_be_kept_to_some_cpus) {
+  wring::runtime rt;
+  std::atomic<int> runs{0};
+  // [attributes]
+  wring::workqueue index{rt, {.name = "index", .attributes = {.scope = wring::affinity_scope::cache, .nice = 5}}};
+  index.submit([&runs] { ++runs; });                    // on a worker that begins below the caller's cache
+  index.set_attributes({.strict = true, .cpus = {0}});  // from now on here only; what is queued ends where it is
+  index.submit([&runs] { ++runs; });
+  index.flush();  // both
+  // [/attributes]
+  EXPECT_EQ(runs.load(), 2);
+  EXPECT_TRUE(index.attributes().strict);
+}
+
 // WQ-47, WQ-48. Method: the same closure, with and without a scope around the call.
 TEST(reference, the_system_queue_always_exists) {
   // [system]

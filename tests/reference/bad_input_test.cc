@@ -243,6 +243,16 @@ void add_runtime_options(table& t) {
   t["runtime(options) | mayday_interval above a year"] = [] { return runtime_of({.mayday_interval = year + 1ms}); };
   t["runtime(options) | stall_floor negative"] = [] { return runtime_of({.stall_floor = -1ms}); };
   t["runtime(options) | stall_floor above a year"] = [] { return runtime_of({.stall_floor = year + 1ms}); };
+  t["runtime(options) | unbound_cpus = \"0-\""] = [] { return runtime_of({.unbound_cpus = "0-"}); };
+  t["runtime(options) | unbound_cpus = \"60000\""] = [] {
+    return with_runtime([](runtime&, ear&) { return "made"; }, {.unbound_cpus = "60000"});
+  };
+  t["runtime(options) | default_scope = by_default"] = [] {
+    return runtime_of({.default_scope = affinity_scope::by_default});
+  };
+  t["runtime(options) | cache_shard_size = 0"] = [] { return runtime_of({.cache_shard_size = 0}); };
+  t["runtime(options) | replan_interval negative"] = [] { return runtime_of({.replan_interval = -1ms}); };
+  t["runtime(options) | replan_interval above a year"] = [] { return runtime_of({.replan_interval = year + 1ms}); };
   t["runtime(options) | detect none of its values"] = [] { return runtime_of({.detect = detection{9}}); };
   t["runtime(options) | cpu_intensive_threshold negative"] = [] {
     return runtime_of({.cpu_intensive_threshold = -1us});
@@ -276,10 +286,6 @@ void add_runtime(table& t) {
     return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
                         {.topology = "nonsense"});
   };
-  t["runtime::cpus() | topology = \"node:16 core:16 pu:40\""] = [] {
-    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { static_cast<void>(rt.cpus()); }); },
-                        {.topology = "node:16 core:16 pu:40"});
-  };
   t["runtime::default_instance() | configured with illegal options"] = [] {
     return in_child([] {
       runtime::configure_default({.max_workers = 0});
@@ -291,6 +297,25 @@ void add_runtime(table& t) {
       runtime::default_instance();
       return runtime::configure_default({});
     });
+  };
+  t["runtime::replan(cpus) | none"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.replan(std::vector<unsigned>{}); }); });
+  };
+  t["runtime::replan(cpus) | a CPU that does not exist"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.replan({0, no_cpu}); }); });
+  };
+  t["runtime::set_unbound_cpus(cpus) | none"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.set_unbound_cpus({}); }); });
+  };
+  t["runtime::set_unbound_cpus(cpus) | a CPU that does not exist"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.set_unbound_cpus({0, no_cpu}); }); });
+  };
+  t["runtime::set_isolated_cpus(cpus) | a CPU that does not exist"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.set_isolated_cpus({0, no_cpu}); }); });
+  };
+  t["runtime::set_default_scope(scope) | by_default"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) { return answer_of([&] { rt.set_default_scope(affinity_scope::by_default); }); });
   };
   t["runtime::replan() | WRING_CPUS=0"] = [] {
     return with_runtime(
@@ -440,7 +465,7 @@ void add_workqueue_options(table& t) {
   t["workqueue(options) | topology = \"nonsense\", attributes"] = [] {
     return with_runtime(
         [](runtime& rt, ear&) {
-          return answer_of([&] { const workqueue queue{rt, {.attributes = {.scope = wring::affinity_scope::numa}}}; });
+          return answer_of([&] { const workqueue queue{rt, {.attributes = {.scope = affinity_scope::numa}}}; });
         },
         {.topology = "nonsense"});
   };
@@ -601,7 +626,7 @@ void add_places(table& t) {
           work w{[] {}};
           return told(queue.queue_near(no_cpu, w));
         },
-        {.attributes = {.scope = wring::affinity_scope::numa}}, one_cpu);
+        {.attributes = {.scope = affinity_scope::numa}}, one_cpu);
   };
   t["workqueue::queue_near(node, item) | of a per_cpu queue"] = [] {
     return with_queue(
@@ -667,6 +692,37 @@ void add_limits_and_waits(table& t) {
       return "returned";
     });
   };
+  const auto answer_to = [](const workqueue_attributes& a, workqueue_options options = {}) {
+    return with_queue([&](workqueue& queue) { return answer_of([&] { queue.set_attributes(a); }); }, options, one_cpu);
+  };
+  t["workqueue::set_attributes(a) | scope none of its values"] = [=] {
+    return answer_to({.scope = static_cast<affinity_scope>(99)});
+  };
+  t["workqueue::set_attributes(a) | nice = 20"] = [=] { return answer_to({.nice = 20}); };
+  t["workqueue::set_attributes(a) | cpus with one that does not exist"] = [=] {
+    return answer_to({.cpus = {0, no_cpu}});
+  };
+  t["workqueue::set_attributes(a) | cpus of which none may be used"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          runtime& rt = queue.owner();
+          const unsigned last = rt.cpus().back().id;
+          rt.set_unbound_cpus({rt.cpus().front().id});
+          queue.set_attributes({.cpus = {last}});
+          bool ran = false;
+          queue.submit([&] { ran = true; });
+          queue.flush();
+          return told(ran);
+        },
+        {}, {.topology = "node:2 pu:1"});
+  };
+  t["workqueue::set_attributes(a) | of a per_cpu queue"] = [=] { return answer_to({.nice = 1}, {.per_cpu = true}); };
+  t["workqueue::set_attributes(a) | the runtime was shut down"] = [] {
+    return with_queue([](workqueue& queue) {
+      queue.owner().shutdown(1h);
+      return answer_of([&] { queue.set_attributes({.nice = 1}); });
+    });
+  };
   t["workqueue::set_max_active(n) | 0"] = [] {
     return with_queue([](workqueue& queue) { return told(queue.set_max_active(0)); });
   };
@@ -682,7 +738,7 @@ void add_limits_and_waits(table& t) {
   t["workqueue::set_min_active(n) | above max_active"] = [] {
     return with_queue(
         [](workqueue& queue) { return told(queue.set_min_active(100) && queue.stats().max_active == 10); },
-        {.max_active = 10, .attributes = {.scope = wring::affinity_scope::numa}}, one_cpu);
+        {.max_active = 10, .attributes = {.scope = affinity_scope::numa}}, one_cpu);
   };
   t["workqueue::set_min_active(n) | of an ordered queue"] = [] {
     return with_queue([](workqueue& queue) { return told(queue.set_min_active(2)); }, {.ordered = true});

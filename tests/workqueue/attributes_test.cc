@@ -32,10 +32,10 @@ using wring::test::test_runtime;
 
 using cpus = std::vector<unsigned>;
 
-cpus own_cpus() {
+cpus own_cpus(pid_t thread = 0) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  ::sched_getaffinity(0, sizeof set, &set);
+  ::sched_getaffinity(thread, sizeof set, &set);
   cpus list;
   for (unsigned i = 0; i < CPU_SETSIZE; ++i) {
     if (CPU_ISSET(i, &set)) list.push_back(i);
@@ -508,7 +508,7 @@ TEST(unbound_cpus, are_those_of_all_unbound_queues) {
   };
   rt->set_unbound_cpus({all[1], all[1]});
   for (workqueue* q : {&plain, &ordered, &nice}) EXPECT_EQ(where(*q), cpus{all[1]}) << q->name();
-  EXPECT_EQ(bound.run_on(all[0], own_cpus), cpus{all[0]}) << "per-CPU queues have CPUs of their own";
+  EXPECT_EQ(bound.run_on(all[0], [] { return own_cpus(); }), cpus{all[0]}) << "per-CPU queues have CPUs of their own";
   EXPECT_EQ(rt->unbound_cpus().requested, cpus{all[1]});
   EXPECT_EQ(rt->stats().pools[0].target, 1u);
   rt->set_isolated_cpus({all[1]});
@@ -524,6 +524,25 @@ TEST(unbound_cpus, are_those_of_all_unbound_queues) {
   EXPECT_EQ(where(nice), cpus{all[0]});
   rt->set_unbound_cpus({all[1]});
   EXPECT_EQ(where(nice), cpus{all[1]}) << "WQ-114: nothing is left of its own, so it has all";
+}
+
+// WQ-113: and of a rescuer that has nothing to do.
+TEST(unbound_cpus, are_those_of_rescuers) {
+  const cpus all = own_cpus();
+  if (all.size() < 2) GTEST_SKIP() << "needs two CPUs";
+  test_runtime rt;
+  workqueue q{rt, {.name = "vital", .rescuer = true}};
+  const auto is_on = [](const cpus& wanted) {
+    for (const std::string& id : wring::test::entries_of("/proc/self/task")) {
+      if (wring::test::name_of_thread(id) == "wring/R-vital") return own_cpus(std::stoi(id)) == wanted;
+    }
+    return false;
+  };
+  eventually([&] { return is_on(all); });
+  rt->set_unbound_cpus({all[1]});
+  eventually([&] { return is_on({all[1]}); });
+  rt->set_unbound_cpus(all);
+  eventually([&] { return is_on(all); });
 }
 
 // WQ-119.
@@ -586,7 +605,7 @@ TEST(hotplug, of_a_cpu_loses_nothing) {
 
   rt->replan();
   EXPECT_EQ(rt->cpus().size(), all.size());
-  EXPECT_EQ(bound.run_on(all[1], own_cpus), cpus{all[1]}) << "bound again";
+  EXPECT_EQ(bound.run_on(all[1], [] { return own_cpus(); }), cpus{all[1]}) << "bound again";
   plain.submit_on(all[1], [&] { of_plain = own_cpus(); });
   plain.flush();
   EXPECT_EQ(of_plain, cpus{all[1]});
@@ -601,7 +620,7 @@ TEST(hotplug, of_a_new_cpu_gives_it_a_pool) {
   workqueue bound{rt, {.name = "bound", .per_cpu = true, .rescuer = true}};
   EXPECT_THROW(bound.run_on(all[1], [] {}), std::system_error) << "ENODEV";
   rt->replan({all[0], all[1]});
-  EXPECT_EQ(bound.run_on(all[1], own_cpus), cpus{all[1]});
+  EXPECT_EQ(bound.run_on(all[1], [] { return own_cpus(); }), cpus{all[1]});
   std::atomic<int> ran{0};
   bound.run_on_each_cpu([&] { ran.fetch_add(1); });
   EXPECT_EQ(ran.load(), 2);
