@@ -377,6 +377,25 @@ TEST(cancel, sync_for_gives_up_and_says_where_the_callback_is) {
   EXPECT_FALSE(w.running());
 }
 
+TEST(cancel, a_delayed_item_that_runs_is_found) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "later"}};
+  gate entered;
+  gate release;
+  delayed_work w{[&] {
+    entered.open();
+    release.wait();
+  }};
+  EXPECT_TRUE(queue.queue_delayed(w, std::chrono::milliseconds{1}));
+  entered.wait();
+  const auto where = w.find_run();
+  ASSERT_TRUE(where);
+  EXPECT_EQ(where->queue, "later");
+  release.open();
+  w.cancel_sync();
+  EXPECT_FALSE(w.find_run());
+}
+
 TEST(cancel, sync_for_from_its_own_callback_is_misuse) {
   test_runtime rt;
   workqueue queue{rt, {.name = "own"}};
