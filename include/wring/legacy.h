@@ -13,17 +13,17 @@ namespace wring {
 
 // One item at a time on each CPU.
 inline workqueue create_workqueue(std::string_view name, runtime& where = runtime::default_instance()) {
-  return workqueue{where, {.name = name, .max_active = 1, .per_cpu = true, .rescuer = true}};
+  return workqueue{where, {.name = name, .max_active = 1, .per_cpu = true, .rescuer = true, .legacy = true}};
 }
 
 // One item at a time, not bound to a CPU, in freezes; in no promised order.
 inline workqueue create_freezable_workqueue(std::string_view name, runtime& where = runtime::default_instance()) {
-  return workqueue{where, {.name = name, .max_active = 1, .freezable = true, .rescuer = true}};
+  return workqueue{where, {.name = name, .max_active = 1, .freezable = true, .rescuer = true, .legacy = true}};
 }
 
 // One item at a time, in the order of queueing.
 inline workqueue create_singlethread_workqueue(std::string_view name, runtime& where = runtime::default_instance()) {
-  return workqueue{where, {.name = name, .ordered = true, .rescuer = true}};
+  return workqueue{where, {.name = name, .ordered = true, .rescuer = true, .legacy = true}};
 }
 
 }  // namespace wring

@@ -39,9 +39,9 @@ struct child_closure final : child {
 // they have returned. Groups of one queue nest to
 // any depth: wait() never deadlocks there, because it first runs its own children that have not started, and
 // when it has to block, another worker takes its place. Two queues whose callbacks wait for groups on each
-// other's queue can, when both are at their max_active; so can callbacks on two CPUs, or nodes, of a divided queue that
-// wait for children the other one has run(). In a forked child no child of the group is left: wait() returns
-// at once.
+// other's queue can, when both are at their max_active, which runtime_options::deadlock_graph finds; so can callbacks
+// on two CPUs, or nodes, of a divided queue that wait for children the other one has run(). In a forked child no child
+// of the group is left: wait() returns at once.
 class WRING_EXPORT task_group {
  public:
   explicit task_group(workqueue& queue) noexcept : queue_{&queue} {}

@@ -137,6 +137,9 @@ struct workqueue_options {
   // start, but for the last 32 KiB (runtime_options::stack_bytes). At most 256 such queues on each CPU, node, or for
   // all others.
   bool rescuer = false;
+  // What create_workqueue() and its kin set (wring/legacy.h): if its callbacks wait for queues without a rescuer,
+  // although it has one, that is not warned about (WQ-33, WQ-86).
+  bool legacy = false;
   wring::on_exception on_exception = wring::on_exception::terminate;
   error_handler on_error = nullptr;
   void* error_context = nullptr;

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <system_error>
 
 namespace wring::detail {
@@ -73,6 +75,15 @@ runtime_options planned(runtime_options o, const std::string& topology, const sc
   return o;
 }
 
+// What the environment says, or `otherwise`.
+bool wants_deadlock_graph(const char* environment, bool otherwise, sched::reporter& report) {
+  if (environment == nullptr) return otherwise;
+  const std::string_view text{environment};
+  if (text == "0" || text == "1") return text == "1";
+  report.warn("WRING_DEADLOCK_GRAPH is '" + std::string{environment} + "', which is neither 0 nor 1; it is ignored");
+  return otherwise;
+}
+
 }  // namespace
 
 core::core(const runtime_options& options) : core{base::cpu_plan{}, options} {}
@@ -92,6 +103,7 @@ core::core(base::cpu_plan plan, const runtime_options& options)
              masks_for(options_, home_)},
       default_scope_{options_.default_scope},
       plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
+  options_.deadlock_graph = wants_deadlock_graph(std::getenv("WRING_DEADLOCK_GRAPH"), options_.deadlock_graph, report_);
   if (!plan.complaint.empty()) report_.warn(plan.complaint);
   if (const sched::cpu_list asked = restriction(options_);
       topology_.empty() && !asked.empty() && sched::common(asked, pools_.masks().usable()).empty()) {

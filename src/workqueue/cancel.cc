@@ -66,12 +66,13 @@ bool cancel(item& it, base::timer* t) noexcept {
   return was_pending;
 }
 
-run_wait wait_for_run(item& it, base::instant deadline) noexcept {
+run_wait wait_for_run(item& it, const wait_call& call, base::instant deadline) noexcept {
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return run_wait::idle;
   pool_workqueue* const q = served_by(*w);
   waiter end;
   if (q == nullptr || !q->watch_run(*w, it, end)) return run_wait::idle;
+  note_wait_for_item(end.of, call);
   if (wait_blocking(end, "the end of an item", *q, deadline)) return run_wait::waited;
   if (q->unwatch_run(*w, end)) return run_wait::late;
   wait_blocking(end, "the end of an item", *q);  // it has ended, and we are about to be told
@@ -86,19 +87,19 @@ bool is_running(item& it) noexcept {
   return q != nullptr && q->is_run_by(*w, it);
 }
 
-cancelled cancel_sync(item& it, base::timer* t, base::instant deadline) noexcept {
+cancelled cancel_sync(item& it, base::timer* t, const wait_call& call, base::instant deadline) noexcept {
   revive(it);
   const auto state = state_of(it);
   // From here on no queue call succeeds. If another call has seen to that, it waits for the same run.
   for (base::patience p; (state.fetch_or(item_state::cancelling, base::order::seq_cst) & item_state::cancelling) != 0;
        p.pause()) {
     base::sometimes("cancel_sync met another");
-    if (wait_for_run(it, deadline) == run_wait::late) return {.was_pending = false, .ended = false};
+    if (wait_for_run(it, call, deadline) == run_wait::late) return {.was_pending = false, .ended = false};
     // The other one may be in a stop_callback of the user's.
     if (deadline != base::never && base::clock::now() >= deadline) return {.was_pending = false, .ended = false};
   }
   const bool was_pending = cancel(it, t);
-  const bool ended = wait_for_run(it, deadline) != run_wait::late;
+  const bool ended = wait_for_run(it, call, deadline) != run_wait::late;
   if (!ended) base::sometimes("cancel_sync gave up");
   state.fetch_and(~item_state::cancelling, base::order::release);
   return {.was_pending = was_pending, .ended = ended};
@@ -134,13 +135,13 @@ std::optional<stuck_callback> find_run(item& it) {
   return sched::stuck_in(*w, *q, seen, {});
 }
 
-flush_result flush(item& it, base::timer* t) noexcept {
+flush_result flush(item& it, base::timer* t, const wait_call& call) noexcept {
   revive(it);
   barrier_item barrier;
   bool asked = false;  // it was pending when we came: true also if it has run meanwhile, without us (WQ-82)
   for (base::patience p;; asked = true, p.pause()) {
     if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) {
-      return wait_for_run(it) != run_wait::idle || asked ? flush_result::waited : flush_result::idle;
+      return wait_for_run(it, call) != run_wait::idle || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
       if (!enqueue(*target, it)) {
@@ -158,6 +159,7 @@ flush_result flush(item& it, base::timer* t) noexcept {
       return flush_result::refused;
     }
     if (attempt.placed) {
+      note_wait_for_item(barrier.end.of, call);
       wait_blocking(barrier.end, "the end of an item", *q);
       return flush_result::waited;
     }
@@ -214,6 +216,7 @@ bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) no
   visit hold{*this};
   if (!runs(w, it)) return false;
   auto& x = *static_cast<execution*>(w.frame);
+  end.of = waited_here();
   x.waiters.add(end);
   hold.leave_message(x);
   return true;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // cancel: what can be done to one item from any thread, whatever it is doing at the moment.
 //
-// `t` is the item's timer if it is a delayed_work, else null.
+// `t` is the item's timer if it is a delayed_work, else null; `call` is that of the user who waits.
 #pragma once
 
 #include "base/timer_wheel.h"
 #include "sched/worker.h"
 #include "workqueue/item.h"
+#include "workqueue/wait_graph.h"
 
 #include <wring/stats.h>
 
@@ -23,14 +24,14 @@ struct cancelled {
   bool was_pending;
   bool ended;  // it does not run
 };
-cancelled cancel_sync(item& it, base::timer* t, base::instant deadline = base::never) noexcept;
+cancelled cancel_sync(item& it, base::timer* t, const wait_call& call, base::instant deadline = base::never) noexcept;
 // One more disable() to be undone; false: there are 65,535 already. One less; false: there is none.
 bool disable(item& it) noexcept;
 enum class enabling { still_disabled, enabled, was_enabled };
 enabling enable(item& it) noexcept;
 // Waits while the worker that ran it last runs it.
 enum class run_wait { idle, waited, late };  // late: the deadline has passed first
-run_wait wait_for_run(item& it, base::instant deadline = base::never) noexcept;
+run_wait wait_for_run(item& it, const wait_call& call, base::instant deadline = base::never) noexcept;
 // Who runs it, for people.
 std::optional<stuck_callback> find_run(item& it);
 
@@ -41,6 +42,6 @@ bool is_running(item& it) noexcept;
 
 enum class flush_result { idle, waited, refused };
 // Waits for the last run asked for; a delay is cut short.
-flush_result flush(item& it, base::timer* t) noexcept;
+flush_result flush(item& it, base::timer* t, const wait_call& call) noexcept;
 
 }  // namespace wring::detail

@@ -10,6 +10,7 @@
 #include "base/parker.h"
 #include "sched/worker.h"
 #include "workqueue/item.h"
+#include "workqueue/wait_graph.h"
 
 #include <stop_token>
 
@@ -21,6 +22,7 @@ class core;
 struct waiter {
   base::completion done;
   waiter* next = nullptr;
+  waited_queue of;  // for one item: where that is; set by who holds the queue then
 };
 
 // Waiters to be told once no lock is held.

@@ -188,6 +188,7 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
   const std::uint64_t place = place_of(it).load(base::order::relaxed);
   if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return {false, false};
   if (is_the_callers_only_slot()) return {false, true};
+  barrier.end.of = waited_here();
   const std::uint64_t before = state.fetch_or(item_state::linked, base::order::relaxed);
   state_of(barrier).fetch_or(before & item_state::linked, base::order::relaxed);
   item_list& list = (place & item_place::handed) != 0 ? runs(it, before)->handed : run_;

@@ -572,6 +572,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   frozen_ = lowered_ = plugged_ = heir_waits_ = false;
   freezable_ = options.freezable;
   ordered_ = options.ordered;
+  waits.open(options);
   system_ = false;
   draining_ = 0;
   destroying_ = false;

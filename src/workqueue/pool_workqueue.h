@@ -28,6 +28,7 @@
 #include "workqueue/item.h"
 #include "workqueue/mapping.h"
 #include "workqueue/slots.h"
+#include "workqueue/wait_graph.h"
 
 #include <wring/stats.h>
 #include <wring/workqueue.h>
@@ -205,6 +206,11 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void audit();
   void describe(base::writer& w);
   void misuse(const char* what, const std::string& with = {});
+  [[nodiscard]] bool one_at_a_time() const noexcept { return max_active_.load(base::order::relaxed) == 1; }
+  // By who holds it.
+  [[nodiscard]] waited_queue waited_here() noexcept {
+    return {first_, first_->waits.life.load(base::order::relaxed), first_->waits.has_rescuer};
+  }
   // Runs the callback of an item under this queue's policy for exceptions.
   void call(item& it, item::entry_point entry) noexcept;
 
@@ -240,7 +246,6 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool leads(const sched::worker& w) const noexcept {
     return !cpu_intensive_ && !w.is_rescuer && (one_at_a_time() || short_items_.load(base::order::relaxed));
   }
-  [[nodiscard]] bool one_at_a_time() const noexcept { return max_active_.load(base::order::relaxed) == 1; }
   [[nodiscard]] bool change_limit(visit& hold) noexcept;
   void append_marker(flusher& f, waiter_chain& ended) noexcept;
   void pass_marker(flusher& f, waiter_chain& ended) noexcept;
@@ -320,6 +325,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   pool_workqueue* prev_open = nullptr;
   std::shared_ptr<sched::rescuer> rescuer;   // of the queue, kept by the first of it; likewise
   std::unique_ptr<queue_settings> settings;  // likewise, but guarded by registry::mapping_mu_; null: see settings_of()
+  wait_node waits;                           // of the queue, kept by the first of it
 };
 
 // Calls it for each pool_workqueue of the queue that `q` belongs to.

@@ -96,6 +96,7 @@ pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer>
     const base::lock_guard lock{mu_};
     if (!core_.shutting_down()) {  // pairs with core::shutdown(), which comes to refuse() after it has said so
       q.rescuer = std::move(its_rescuer);
+      if (graph_) graph_->begin(q);
       for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS {
         open_.push_back(member);
         if (core_.frozen() && member.freezable()) member.set_frozen(true);  // pairs with follow_freeze()
@@ -232,6 +233,7 @@ void registry::close(pool_workqueue& q) noexcept {
     its_rescuer = std::move(q.rescuer);
   }
   if (its_rescuer) its_rescuer->dismiss();
+  if (graph_) graph_->end(q);
   release(q);
 }
 
@@ -271,10 +273,12 @@ workqueue& registry::system_queue(system_kind which) {
 void registry::audit() const {
   memory_.audit();
   for_each_open([](pool_workqueue& q) { q.audit(); });
+  if (graph_) graph_->audit();
 }
 
 void registry::describe(base::writer& w) const {
   for_each_open([&](pool_workqueue& q) { q.describe(w); });
+  if (graph_) graph_->describe(w);
 }
 
 bool registry::ready_to_end(sched::reporter& report) {
@@ -327,9 +331,11 @@ void registry::lock_for_fork() noexcept {
   mu_.lock_for_fork();
   memory_.lock_for_fork();
   helpers_.lock_for_fork();
+  if (graph_) graph_->lock_for_fork();
 }
 
 void registry::unlock_after_fork() noexcept {
+  if (graph_) graph_->unlock_after_fork();
   helpers_.unlock_after_fork();
   memory_.unlock_after_fork();
   mu_.unlock_after_fork();
@@ -347,6 +353,7 @@ void registry::renew_in_child() noexcept WRING_NO_ANALYSIS {
     if (q->rescuer) q->rescuer->renew_in_child();
   }
   helpers_.for_each([](group_helper& h) { h.renew_in_child(); });
+  if (graph_) graph_->renew_in_child();
   frame::forget_all();
 }
 

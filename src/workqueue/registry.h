@@ -11,6 +11,7 @@
 #include "workqueue/mapping.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/system.h"
+#include "workqueue/wait_graph.h"
 
 #include <wring/workqueue.h>
 
@@ -23,7 +24,8 @@ namespace wring::detail {
 
 class registry final : public component {
  public:
-  explicit registry(core& where) noexcept : core_{where} {}
+  explicit registry(core& where)
+      : core_{where}, graph_{where.options().deadlock_graph ? std::make_unique<wait_graph>(where.report()) : nullptr} {}
 
   // The first pool_workqueue of a new queue. Throws std::system_error: options not valid, no first worker, or the
   // runtime was shut down (ECANCELED).
@@ -92,6 +94,7 @@ class registry final : public component {
   }
 
   core& core_;
+  const std::unique_ptr<wait_graph> graph_;  // null: it is not asked for
   base::stable_pool<pool_workqueue> memory_;
   base::stable_pool<group_helper> helpers_;
   base::mutex mapping_mu_{base::rank::mapping};  // which pools queues use; and whether they drain

@@ -20,5 +20,6 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/stop_scope.cc
     workqueue/system.cc
     workqueue/task_group.cc
+    workqueue/wait_graph.cc
     workqueue/work.cc
     workqueue/workqueue.cc)

@@ -11,6 +11,7 @@
 #include "workqueue/group_helper.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/registry.h"
+#include "workqueue/wait_graph.h"
 
 #include <wring/blocking.h>
 
@@ -219,6 +220,7 @@ bool task_group::wait_for_children() noexcept {
 }
 
 void task_group::wait() {
+  detail::note_wait(*queue_->pwq_, {"task_group::wait()", __builtin_return_address(0)});
   if (!wait_for_children()) {
     detail::report_wait_for_itself(*queue_->pwq_, "wait()");
     return;
@@ -231,6 +233,7 @@ void task_group::wait() {
 }
 
 task_group::~task_group() {
+  if (has_children()) detail::note_wait(*queue_->pwq_, {"~task_group()", __builtin_return_address(0)});
   if (!wait_for_children()) {
     detail::report_wait_for_itself(*queue_->pwq_, "~task_group()");
     std::abort();  // whatever the handler says: its child would come back to a group that is gone

@@ -10,6 +10,7 @@
 #include "workqueue/revive.h"
 #include "workqueue/run_bound.h"
 #include "workqueue/slots.h"
+#include "workqueue/wait_graph.h"
 
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ workqueue::~workqueue() {
     pwq_->misuse("a queue was destroyed from one of its own callbacks, which would wait for itself; it is leaked");
     return;
   }
+  detail::note_wait(*pwq_, {"the destructor", __builtin_return_address(0)});
   pwq_->home().workqueues<detail::registry>().close(*pwq_);
 }
 
@@ -178,11 +180,18 @@ bool workqueue::submit_closure_on(unsigned cpu, detail::item& closure) noexcept 
 }
 
 void workqueue::run_bound(const unsigned* cpu, void (*call)(void*, unsigned), void* context) {
+  detail::note_wait(*pwq_, {cpu != nullptr ? "run_on()" : "run_on_each_cpu()", __builtin_return_address(0)});
   detail::run_bound(*pwq_, cpu, call, context);
 }
 
-bool workqueue::flush() noexcept { return detail::flush(*pwq_); }
-bool workqueue::drain() noexcept { return detail::drain(*pwq_); }
+bool workqueue::flush() noexcept {
+  detail::note_wait(*pwq_, {"flush()", __builtin_return_address(0)});
+  return detail::flush(*pwq_);
+}
+bool workqueue::drain() noexcept {
+  detail::note_wait(*pwq_, {"drain()", __builtin_return_address(0)});
+  return detail::drain(*pwq_);
+}
 bool workqueue::set_max_active(unsigned max_active) {
   return pwq_->home().workqueues<detail::registry>().set_max_active(*pwq_, max_active);
 }

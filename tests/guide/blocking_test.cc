@@ -106,4 +106,19 @@ TEST(blocking, flushing_the_own_queue_is_reported_at_once) {
   rt.misuses.ignore();
 }
 
+// WQ-86. Method: one after the other, so that nothing hangs.
+TEST(blocking, queues_that_wait_for_each_other_are_reported) {
+  // [circle]
+  test_runtime rt{{.cpus = 2, .deadlock_graph = true}};
+  wring::workqueue cache{rt, {.name = "cache"}};
+  wring::workqueue disk{rt, {.name = "disk"}};
+  cache.submit([&] { disk.flush(); });
+  cache.flush();
+  disk.submit([&] { cache.flush(); });  // reported here, with the place of the other flush
+  disk.flush();
+  // [/circle]
+  EXPECT_EQ(rt.warnings.count("'disk' waits for 'cache'"), 1u);
+  EXPECT_EQ(rt.warnings.take().size(), 1u);
+}
+
 }  // namespace

@@ -276,6 +276,10 @@ void add_runtime_options(table& t) {
     const environment e{"WRING_DETECT", "magic"};
     return with_runtime([](runtime&, ear&) { return "made"; });
   };
+  t["runtime(options) | WRING_DEADLOCK_GRAPH=yes"] = [] {
+    const environment e{"WRING_DEADLOCK_GRAPH", "yes"};
+    return with_runtime([](runtime&, ear&) { return "made"; });
+  };
   t["runtime::create(options) | as of the constructor"] = [] {
     return made_of(runtime::create({.max_workers = 0}).error());
   };
@@ -675,6 +679,12 @@ void add_places(table& t) {
 void add_limits_and_waits(table& t) {
   t["workqueue::flush() | from a callback of the queue"] = [] {
     return with_queue([](workqueue& queue) { return from_callback(queue, [&] { return queue.flush(); }); });
+  };
+  t["workqueue::flush() | of a queue without a rescuer, from a callback of one with a rescuer"] = [] {
+    return with_queue([](workqueue& queue) {
+      workqueue rescued{queue.owner(), {.name = "r", .rescuer = true}};
+      return from_callback(rescued, [&] { return queue.flush(); });
+    });
   };
   t["workqueue::drain() | from a callback of the queue"] = [] {
     return with_queue([](workqueue& queue) { return from_callback(queue, [&] { return queue.drain(); }); });
@@ -1171,7 +1181,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 // in a forked child; all that the row has in backticks is in the answer, which speaks of misuse or a warning if and
 // only if the row does.
 TEST(bad_input, is_answered_as_the_reference_says) {
-  for (const char* name : {"WRING_CPUS", "WRING_DETECT"}) ::unsetenv(name);
+  for (const char* name : {"WRING_CPUS", "WRING_DETECT", "WRING_DEADLOCK_GRAPH"}) ::unsetenv(name);
   table calls = all_calls();
   for (const auto& [key, answer] : rows_of_page()) {
     const auto call = calls.find(key);
