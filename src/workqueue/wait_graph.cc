@@ -151,8 +151,9 @@ void wait_graph::add(pool_workqueue& from, const waited_queue& to, const void* c
   bool became_full = false;
   {
     const base::lock_guard lock{mu_};
-    // It has ended: so has what was waited for there.
-    if (to.queue->waits.life.load(base::order::relaxed) != to.life || to.life == 0) return;
+    // Its queue has ended: so has what was waited for there.
+    const bool lives = to.life != 0 && to.queue->waits.life.load(base::order::relaxed) == to.life;
+    if (!lives && !WRING_PLANT(wait_for_ended_queue_kept)) return;
     if (has(from_life, to.life)) return;
     if (edges_.size() == edges_most) {
       became_full = !full_;

@@ -11,6 +11,7 @@
 #include <array>
 #include <functional>
 #include <optional>
+#include <string>
 
 namespace {
 
@@ -55,6 +56,24 @@ TEST(wq_plant, a_dropped_wakeup_is_found) {
     sim::thread t{[&] { p.unpark(); }};
     p.park();
     t.join();
+  });
+}
+
+// WQ-86. Method: while a callback waits for an item, or has just waited for it, the item's queue ends, and must leave
+// nothing in the graph.
+TEST(wq_plant, a_wait_for_a_queue_that_has_ended_is_found) {
+  expect_found("wait_for_ended_queue_kept", [] {
+    world w{{.cpus = 2, .max_workers = 8, .deadlock_graph = true}};
+    wring::workqueue standing{w, {.name = "standing"}};
+    wring::work item{[] {}};
+    for (int i = 0; i < 3; ++i) {
+      wring::workqueue passing{w, {.name = "passing"}};
+      passing.queue(item);
+      standing.submit([&] { item.flush(); });
+    }
+    standing.flush();
+    const std::string now = w->describe();
+    sim::check(now.find("wait graph: 0 ways") != std::string::npos, "nothing is left", now);
   });
 }
 

@@ -397,6 +397,27 @@ TEST(wq_scenario, a_shutdown_runs_what_queues_are_fed_while_it_looks_at_them) {
   }));
 }
 
+// ---- waiting across queues -----------------------------------------------------------------------------------
+
+// WQ-86. Method: each callback waits once, at no certain time, for a group that is empty.
+TEST(wq_scenario, queues_that_wait_for_each_other_are_told_once_in_every_order) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1000}, [] {
+    world w{{.cpus = 2, .max_workers = 8, .deadlock_graph = true}};
+    {
+      wring::workqueue a{w, {.name = "a"}};
+      wring::workqueue b{w, {.name = "b"}};
+      for (int i = 0; i < 2; ++i) {
+        a.submit([&] { wring::task_group{b}.wait(); });
+        b.submit([&] { wring::task_group{a}.wait(); });
+      }
+      a.flush();
+      b.flush();
+    }
+    const unsigned told = w.warnings_with("may hang");
+    sim::check(told == 1, "told once", told);
+  }));
+}
+
 // ---- waiting inside -----------------------------------------------------------------------------------------
 
 int descend(wring::workqueue& q, int depth) {
