@@ -96,9 +96,8 @@ struct runtime_options {
   unsigned panic_on_stall = 0;
   std::chrono::milliseconds panic_on_stall_time{0};
   // Watches which queues' callbacks wait for which other queues of this runtime, and warns, with both places, when such
-  // waits form a circle, before one that closes it waits: also if nothing hangs this time (WQ-86). A new way to wait
-  // costs some microseconds, a known one some 100 ns. The environment variable WRING_DEADLOCK_GRAPH ("0", "1")
-  // overrides it.
+  // waits form a circle, before the one that closes it: also if nothing hangs this time (WQ-86). Each wait in a
+  // callback takes a lock that all share. The environment variable WRING_DEADLOCK_GRAPH ("0", "1") overrides it.
   bool deadlock_graph = false;
   // Where warnings go; default: one line to stderr with the prefix "wring: ", at most 10 a second.
   report_handler on_warning = nullptr;
