@@ -166,7 +166,7 @@ class model_item {
     ++cancelling_;
     if (sync ? item_.disable_sync() : item_.disable()) ++cancelled_;
     const unsigned queued = queued_;
-    const bool alone = calls_ == 0;
+    const bool alone = calls_ == 0 && !queues_itself_;
     if (sync && alone) check(!running_ && !item_.running(), "not running after disable_sync");
     meanwhile();
     if (alone) check(queued_ == queued, "nothing is queued while it is disabled", queued_, queued);
@@ -219,8 +219,10 @@ class model_item {
     if (again_ != 0 && choose(2) != 0) {
       --again_;
       // Not counted as a call: cancel_sync has to win against it (WQ-96).
+      queues_itself_ = true;
       const bool accepted = queue_.queue.queue(item_);
       note_queued(accepted);
+      queues_itself_ = false;
       if (accepted) count("queued itself again");
     }
     queue_.leave();
@@ -239,6 +241,7 @@ class model_item {
   unsigned completed_ = 0;
   unsigned again_ = 3;
   bool running_ = false;
+  bool queues_itself_ = false;  // such a call is under way, or not in the books yet
   Item item_;
 };
 
