@@ -16,22 +16,31 @@
 
 namespace wring {
 
+class workqueue;
+
 namespace detail {
+
+class core;
+class pool_workqueue;
 
 // A flag that is set once and can be waited for; waiting in a worker is announced blocking.
 class WRING_EXPORT once_event {
  public:
   once_event() noexcept;
   void set() noexcept;
-  // False: it will never be set, because this process was forked since.
-  bool wait() noexcept;
+  // A callback of that queue will set it.
+  void comes_from(const pool_workqueue& q) noexcept;
+  // False: it will never be set, because this process was forked since. Throws std::system_error (EDEADLK): the runtime
+  // that it comes from has not been started (runtime_options::start_later).
+  bool wait();
   // False: that, or `timeout` passed first.
   bool wait_for(std::chrono::nanoseconds timeout) noexcept;
   [[nodiscard]] bool is_set() const noexcept;
 
  private:
   alignas(4) std::uint32_t word_ = 0;
-  std::uint32_t forks_;  // when it was made
+  std::uint32_t forks_;          // when it was made
+  const core* early_ = nullptr;  // of its queue, if that had not been started; it may be gone
 };
 
 template <class T>
@@ -57,6 +66,8 @@ class [[nodiscard]] future {
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
   // Of a future that is not valid these throw std::future_error(no_state), as get() does.
   [[nodiscard]] bool ready() const { return event().is_set(); }
+  // Throws std::system_error (EDEADLK) while the queue's runtime waits for its start(); so does get(), and the future
+  // stays valid. wait_for() waits.
   void wait() const { event().wait(); }
   [[nodiscard]] bool wait_for(std::chrono::nanoseconds timeout) const { return event().wait_for(timeout); }
 
@@ -131,6 +142,8 @@ class promise {
   static void require(bool holds, std::future_errc otherwise) {
     if (!holds) throw std::future_error{otherwise};
   }
+  friend class wring::workqueue;
+  void comes_from(const detail::pool_workqueue& q) const noexcept { state_->ready.comes_from(q); }
   void fail(std::exception_ptr error) noexcept {
     state_->error = std::move(error);
     state_->ready.set();

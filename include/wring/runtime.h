@@ -99,6 +99,13 @@ struct runtime_options {
   // waits form a circle, before the one that closes it: also if nothing hangs this time (WQ-86). Each wait in a
   // callback takes a lock that all share. The environment variable WRING_DEADLOCK_GRAPH ("0", "1") overrides it.
   bool deadlock_graph = false;
+  // No thread is made before runtime::start() (WQ-145): for programs that set everything up before they fork,
+  // daemonise, drop privileges or enter namespaces. Until then queues and items can be made, queued, delayed, cancelled
+  // and disabled, and nothing runs. What would wait for something that has been queued does not: flush() and drain()
+  // return false, with one warning; run_on(), future::wait() and task_group::wait() throw std::system_error (EDEADLK).
+  // Only who ends a queue, a task_group, or by shutdown() a runtime, with something in it that has to run, starts it,
+  // with a warning.
+  bool start_later = false;
   // Where warnings go; default: one line to stderr with the prefix "wring: ", at most 10 a second.
   report_handler on_warning = nullptr;
   // Where misuse goes that would otherwise hang or corrupt (flush of the own queue from its callback);
@@ -119,8 +126,8 @@ struct runtime_thresholds {
 
 class WRING_EXPORT runtime {
  public:
-  // Starts the first worker and the timekeeper. Throws std::system_error if the system refuses them
-  // (EAGAIN) or an option is out of range (EINVAL).
+  // Starts the first worker and the timekeeper, if runtime_options::start_later does not say otherwise. Throws
+  // std::system_error if the system refuses them (EAGAIN) or an option is out of range (EINVAL).
   explicit runtime(runtime_options options = {});
   static result<runtime> create(runtime_options options = {});
   // All queues of this runtime must be gone; otherwise that is reported as misuse, naming one. Waits
@@ -134,6 +141,14 @@ class WRING_EXPORT runtime {
   static runtime& default_instance();
   // Options for the default instance; false if it exists already.
   static bool configure_default(const runtime_options& options);
+
+  // What runtime_options::start_later has put off: makes the timekeeper, and the first worker of each pool and the
+  // rescuer of each queue that exist; what has been queued runs. They run where the caller does, and the CPUs planned
+  // for are those of now, as if the runtime had been made now; but per-CPU and per-node queues that exist stay on the
+  // CPUs of then. Throws std::system_error (EAGAIN) if the system refuses a thread; nothing is lost, and it may be
+  // called again. Without such an option, a second time, or after shutdown() it does nothing; in a forked child it
+  // makes the threads that would be made at need. Any thread.
+  void start();
 
   // Reads the affinity mask, the CPU quota and WRING_CPUS again and plans for them from now on; returns the number of
   // CPUs. Running items go on. If runtime_options::cpus was given, that stays. Any thread.

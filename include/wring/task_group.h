@@ -45,7 +45,8 @@ struct child_closure final : child {
 class WRING_EXPORT task_group {
  public:
   explicit task_group(workqueue& queue) noexcept : queue_{&queue} {}
-  // Waits for the children. An exception nobody asked for with wait() is dropped with a warning.
+  // Waits for the children; before runtime::start() that starts it, with a warning. An exception nobody asked for with
+  // wait() is dropped with a warning.
   ~task_group();
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
@@ -62,7 +63,8 @@ class WRING_EXPORT task_group {
 
   // Waits until all children have finished, then rethrows the first exception of a child, if any. The
   // group can be used again afterwards. While less than half of the calling thread's stack is used, it runs
-  // children of this group that have not started itself; then it blocks (announced).
+  // children of this group that have not started itself; then it blocks (announced). Throws std::system_error (EDEADLK)
+  // before runtime::start() if there are children: nothing runs yet.
   void wait();
 
  private:

@@ -204,7 +204,7 @@ class WRING_EXPORT work final : private detail::item {
   // True: the item can be queued again; nothing queues it by itself. One that is not disabled: a warning, and false.
   bool enable() noexcept;
   // Waits until the last run asked for before this call has finished (WQ-82). True if it waited. From
-  // inside its own callback: misuse, false.
+  // inside its own callback: misuse, false. Pending before runtime::start(): false, with one warning.
   bool flush() noexcept;
 
   // Advisory, may be outdated when they return (WQ-70).

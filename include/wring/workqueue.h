@@ -154,7 +154,8 @@ class WRING_EXPORT workqueue {
   workqueue(runtime& where, workqueue_options options);
   static result<workqueue> create(workqueue_options options = {});
   static result<workqueue> create(runtime& where, workqueue_options options);
-  // Drains, then gives everything back (WQ-34). From a callback of this queue: misuse (WQ-35).
+  // Drains, then gives everything back (WQ-34). From a callback of this queue: misuse (WQ-35). Before runtime::start():
+  // if something is queued, the runtime is started, with a warning.
   ~workqueue();
   workqueue(workqueue&&) noexcept;
   workqueue& operator=(workqueue&&) = delete;
@@ -206,7 +207,8 @@ class WRING_EXPORT workqueue {
 
   // Runs `function()` in a worker of that CPU, waits, and returns its value or throws what it throws (WQ-49). Throws
   // std::system_error: ENODEV, the process may not use that CPU, or this is no per-CPU queue; ECANCELED, the queue
-  // refused it; EDEADLK after a report of misuse, the caller is the one callback that may run there (max_active 1).
+  // refused it; EDEADLK, nothing runs before runtime::start(), or, after a report of misuse, the caller is the one
+  // callback that may run there (max_active 1).
   // From a callback it counts as blocking.
   template <class F>
     requires std::is_invocable_v<F&>
@@ -219,11 +221,11 @@ class WRING_EXPORT workqueue {
   void run_on_each_cpu(F&& function);
 
   // Waits until everything queued before the call has finished; later items are not waited for (WQ-84).
-  // False, without waiting: called from a callback of this queue (misuse, WQ-86).
+  // False, without waiting: called from a callback of this queue (misuse, WQ-86), or before runtime::start() (WQ-145).
   bool flush() noexcept;
   // Refuses new items from outside and waits until the queue is empty, chained items included (WQ-90). A
   // delayed item that comes due meanwhile is refused too and becomes idle, with a warning (WQ-46).
-  // False, without waiting: called from a callback of this queue (misuse).
+  // False, without waiting: called from a callback of this queue (misuse), or before runtime::start().
   bool drain() noexcept;
 
   // Changes workqueue_options::max_active of the living queue; 1..2048, clamped with a warning (WQ-127). More: items
@@ -276,6 +278,7 @@ template <class F>
 auto workqueue::submit_for_result(F&& function) -> future<std::invoke_result_t<std::decay_t<F>&>> {
   using value = std::invoke_result_t<std::decay_t<F>&>;
   promise<value> answer;
+  answer.comes_from(*pwq_);
   future<value> result = answer.get_future();
   submit([answer = std::move(answer), function = std::decay_t<F>(std::forward<F>(function))]() mutable noexcept {
     answer.set_from(function);

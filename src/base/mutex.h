@@ -17,6 +17,7 @@
 namespace wring::base {
 
 enum class rank : std::uint8_t {
+  start,       // core: its threads are being made
   replan,      // core: one change of the CPUs at a time
   runtime,     // core: its components; the default runtime
   fork_list,   // the runtimes that fork() takes care of

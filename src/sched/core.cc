@@ -96,7 +96,7 @@ core::core(base::cpu_plan plan, const runtime_options& options)
       options_{planned(options, topology_, home_, plan)},
       thresholds_{options_},
       report_{options_},
-      time_{options_.cpus, options_.stack_bytes, report_, home_},
+      time_{options_.cpus, options_.stack_bytes, report_, home_, options_.start_later},
       detect_{options_.detect, std::getenv("WRING_DETECT"), report_},
       hogs_{thresholds_, report_},
       pools_{{options_, thresholds_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_},
@@ -131,11 +131,6 @@ void core::end_threads(component* queues) {
   detect_.join();
   if (queues != nullptr) queues->end_threads();
   pools_.for_each([](sched::worker_pool& pool) { pool.stop(); });
-}
-
-int core::start() {
-  if (const int e = time_.start(); e != 0) return e;
-  return pools_.managed(sched::urgency::normal).start();
 }
 
 // Queues are mapped to other pools, or, if that fails, everything is as before.
@@ -282,7 +277,7 @@ void core::free_block(void* block) noexcept {
 }
 
 runtime_stats core::stats() const {
-  const sched::detector::choice chosen = detect_.chosen();
+  const sched::detector::choice chosen = is_early() ? sched::detector::not_tried() : detect_.chosen();
   runtime_stats s{.cpus = pools_.planned(),
                   .detection = sched::name_of(chosen.kind),
                   .detection_why = chosen.why,
@@ -305,8 +300,8 @@ std::string core::plan() const {
 
 std::string core::describe() const {
   base::writer w;
-  w.put("runtime: ", pools_.planned(), " CPUs planned for (", plan(), "), ", report_.warnings(), " warnings, ",
-        time_.armed(), " timers armed\n");
+  w.put("runtime: ", pools_.planned(), " CPUs planned for (", plan(), "), ", report_.warnings(),
+        " warnings, ", time_.armed(), " timers armed", is_early() ? ", no threads before start()" : "", "\n");
   pools_.for_each([&](const sched::worker_pool& pool) { pool.describe(w); });
   const base::lock_guard lock{components_mu_};
   if (workqueues_) workqueues_->describe(w);

@@ -41,6 +41,9 @@ class component {
   // In a callback of this runtime, on whatever thread.
   [[nodiscard]] virtual bool caller_is_inside() const noexcept = 0;
   virtual void unfinished(std::vector<std::string>& out) = 0;
+  // The threads that its queues should have, those in pools and their own. 0 or -errno: one could not be made, and the
+  // others may be missing too.
+  [[nodiscard]] virtual int start_threads() = 0;
   // Nothing is queued any more, and nobody is called: waits for the threads that queues have of their own.
   virtual void end_threads() noexcept = 0;
 
@@ -67,8 +70,15 @@ class core {
   core* next = nullptr;  // in the list of fork.cc
   core* prev = nullptr;
 
-  // Starts the threads: 0 or -errno.
+  // Makes the threads that are missing (start.cc), the first ones unless runtime_options::start_later: 0 or -errno.
   int start();
+  int start_unless_later() { return options_.start_later ? 0 : start(); }
+  // Before that nothing runs, and waiting has no end (WQ-145).
+  [[nodiscard]] bool is_early() const noexcept { return time_.is_held(); }
+  // True, and `call`, which will not wait for what cannot run, is warned about.
+  bool is_too_early_for(const char* call);
+  // For a call that cannot return before everything has run; warned about, unless the threads are there.
+  void start_for(const char* call) noexcept;
 
   // The public object in front of this; it changes when a runtime is moved.
   [[nodiscard]] runtime& owner() const noexcept { return *owner_; }
@@ -142,9 +152,10 @@ class core {
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
   void require_existing(const sched::cpu_list& cpus, const char* call);
   void follow_system() noexcept;
+  void take_place();
 
   runtime* owner_ = nullptr;
-  const sched::place home_;  // of the thread that made the runtime
+  sched::place home_;  // of the thread that made the runtime, or has called start(); constant once there are threads
   const std::string topology_;
   const bool cpus_are_given_;
   const bool power_efficient_;
@@ -166,6 +177,7 @@ class core {
   base::atomic<bool> shutting_down_{false};
   base::atomic<bool> frozen_{false};
   base::atomic<std::uint32_t> guests_{0};
+  base::mutex starting_mu_{base::rank::start};
   base::mutex ending_mu_{base::rank::runtime};  // for callers of shutdown() that end the threads at the same time
   mutable base::mutex components_mu_{base::rank::runtime};
   std::unique_ptr<component> workqueues_;

@@ -33,6 +33,7 @@ class detector {
     bool stat = false;                      // with rings: /proc can be read, too
     std::string why;
   };
+  [[nodiscard]] static choice not_tried() { return {.why = "it is tried out after runtime::start()"}; }
   // Waits for it.
   [[nodiscard]] choice chosen();
   // The same without its reason, and without waiting; automatic: not known yet.

@@ -68,6 +68,14 @@ void ignore_forks(core& c) noexcept {
   all.cores.remove(c);
 }
 
+bool is_early(const core& c) noexcept {
+  const base::lock_guard lock{all.mu};
+  for (core* k = all.cores.front(); k != nullptr; k = base::list<core>::next(*k)) {
+    if (k == &c) return k->is_early();
+  }
+  return false;
+}
+
 void core::lock_for_fork() noexcept {
   replan_mu_.lock_for_fork();
   components_mu_.lock_for_fork();
@@ -91,7 +99,8 @@ void core::unlock_after_fork() noexcept {
 void core::renew_in_child() noexcept {
   report_.renew_in_child();
   detect_.renew_in_child();
-  ending_mu_.renew_in_child();  // another thread may have held it for long
+  ending_mu_.renew_in_child();  // another thread may have held it for long, or the next one
+  starting_mu_.renew_in_child();
   blocks_.forget_lost_blocks();
   stall_reports_.store(0, base::order::relaxed);
   guests_.store(0, base::order::relaxed);  // threads of the parent

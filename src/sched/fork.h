@@ -13,6 +13,9 @@ class core;
 void follow_forks(core& c);
 void ignore_forks(core& c) noexcept;
 
+// Whether this runtime still exists and waits for its start() (WQ-145).
+bool is_early(const core& c) noexcept;
+
 // The lock of the default runtime (runtime.cc), outside of all others.
 void lock_default_for_fork() noexcept;
 void unlock_default_after_fork() noexcept;

@@ -80,6 +80,13 @@ class pools {
     std::as_const(*this).for_each([&](const worker_pool& p) { call(const_cast<worker_pool&>(p)); });
   }
 
+  // Nobody reads the topology meanwhile.
+  template <class F>
+  void between_topologies(const F& call) {
+    const base::lock_guard lock{mu_};
+    call();
+  }
+
   // Around a fork; in the child all pools are without threads.
   void lock_for_fork() noexcept { mu_.lock_for_fork(); }
   void unlock_after_fork() noexcept { mu_.unlock_after_fork(); }

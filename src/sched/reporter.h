@@ -22,7 +22,15 @@ class reporter {
   // many it kept back.
   void warn(const std::string& text);
   // As warn(), for the first call with this topic only.
-  enum class topic : std::uint8_t { affinity, priority, queue_near, timekeeper, system_flush };
+  enum class topic : std::uint8_t {
+    affinity,
+    priority,
+    queue_near,
+    timekeeper,
+    system_flush,
+    too_early,
+    started_early
+  };
   void warn_once(topic t, const std::string& text);
   // The call would hang or corrupt. Returns only if a handler is set and returns; the call then gives up.
   void misuse(const std::string& text);

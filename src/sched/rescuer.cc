@@ -57,8 +57,10 @@ int rescuer::create() noexcept {
 }
 
 int rescuer::start() noexcept {
+  if (home_.starts_later()) return 0;
   {
     const base::lock_guard lock{thread_mu_};
+    if (thread_.joinable() || stopping_.load(base::order::relaxed)) return 0;
     if (const int error = create(); error != 0) return error;
   }
   ready_.wait();
@@ -67,8 +69,8 @@ int rescuer::start() noexcept {
 
 void rescuer::stop() noexcept {
   const base::lock_guard lock{thread_mu_};
-  if (!thread_.joinable()) return;
   stopping_.store(true, base::order::relaxed);  // ordered by the parker
+  if (!thread_.joinable()) return;
   parker_.unpark();
   base::thread_join(thread_);
 }
@@ -76,6 +78,7 @@ void rescuer::stop() noexcept {
 void rescuer::renew_in_child() noexcept {
   std::construct_at(&thread_mu_, base::rank::leaf);
   std::construct_at(&thread_);
+  std::construct_at(&ready_);
   std::construct_at(&parker_);
   stopping_.store(false, base::order::relaxed);
   for_each_duty([](rescue_duty& d) {

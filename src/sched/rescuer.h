@@ -47,7 +47,7 @@ class rescuer {
   // 0 or -errno: there are too many rescuers in that pool. Throws std::bad_alloc. One call at a time, and before the
   // source is offered for the first time.
   int add(source& s, worker_pool& pool);
-  // Returns once the thread is ready. 0 or -errno.
+  // Returns once the thread is ready; before runtime::start() at once, without one. 0 or -errno. Once is enough.
   int start() noexcept;
   // Waits for the thread to end; nothing of its sources waits any more.
   void stop() noexcept;

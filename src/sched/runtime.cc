@@ -13,12 +13,14 @@ const char* version() noexcept { return WRING_VERSION_STRING; }
 
 namespace {
 
+[[noreturn]] void refuse_threads(int error) {
+  throw std::system_error{std::error_code{-error, std::generic_category()},
+                          "wring: the first threads could not be created"};
+}
+
 std::unique_ptr<detail::core> started(const runtime_options& options) {
   auto core = std::make_unique<detail::core>(options);
-  if (const int e = core->start(); e != 0) {
-    throw std::system_error{std::error_code{-e, std::generic_category()},
-                            "wring: the first threads could not be created"};
-  }
+  if (const int e = core->start_unless_later(); e != 0) refuse_threads(e);
   return core;
 }
 
@@ -69,6 +71,10 @@ bool runtime::configure_default(const runtime_options& options) {
   if (slot.made.load(base::order::relaxed) != nullptr) return false;
   slot.options = options;
   return true;
+}
+
+void runtime::start() {
+  if (const int e = core_->start(); e != 0) refuse_threads(e);
 }
 
 shutdown_report runtime::shutdown(std::chrono::nanoseconds limit) { return core_->shutdown(limit); }

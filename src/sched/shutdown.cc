@@ -76,9 +76,11 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
   const sightings before = look_around(pools_);
   base::parker nobody_unparks;
   bool rest = queues == nullptr || queues->at_rest();
+  if (!rest) start_for("shutdown() of a runtime whose queues are not empty");
   for (auto pause = first_look; !rest && base::clock::now() - begin < limit;
        pause = std::min(2 * pause, longest_look)) {
     nobody_unparks.park(std::min(base::clock::now() + pause, begin + limit));
+    if (!time_.has_thread()) time_.kick();  // whose thread was refused
     rest = queues->at_rest();
   }
   if (rest) {

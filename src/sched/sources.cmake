@@ -17,6 +17,7 @@ set(WRING_SCHED_SOURCES
     sched/runtime.cc
     sched/shutdown.cc
     sched/snapshot.cc
+    sched/start.cc
     sched/stuck.cc
     sched/supply.cc
     sched/thresholds.cc

@@ -38,6 +38,7 @@ bool worker_pool::is_managed() const noexcept {
 }
 
 int worker_pool::start() {
+  if (starts_later()) return 0;
   {
     const base::lock_guard lock{idle_mu_};
     if (alive_ != 0) return 0;

@@ -16,8 +16,8 @@ namespace {
 constexpr unsigned shards_max = 64;
 }
 
-timekeeper::timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home)
-    : stack_bytes_{stack_bytes}, report_{report}, home_{home} {
+timekeeper::timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home, bool held)
+    : stack_bytes_{stack_bytes}, report_{report}, home_{home}, held_{held} {
   const base::instant now = base::clock::now();
   for (unsigned i = 0; i < std::min(cpus, shards_max); ++i) shards_.push_back(std::make_unique<shard>(now));
 }
@@ -28,8 +28,10 @@ int timekeeper::start() noexcept {
   const base::lock_guard lock{start_mu_};
   if (started_.load(base::order::relaxed) || stopping_.load(base::order::relaxed)) return 0;
   const int error = base::thread_create(thread_, {.name = "wring/time", .stack_bytes = stack_bytes_}, main, this);
-  if (error == 0) started_.store(true, base::order::release);  // pairs with kick()
-  return error;
+  if (error != 0) return error;
+  started_.store(true, base::order::release);  // pairs with kick()
+  let_go();
+  return 0;
 }
 
 void timekeeper::stop() {
@@ -41,7 +43,7 @@ void timekeeper::stop() {
 }
 
 bool timekeeper::kick() noexcept {
-  if (!has_thread()) [[unlikely]] {  // a forked child
+  if (!has_thread() && !is_held()) [[unlikely]] {  // a forked child
     if (const int error = start(); error != 0) {
       report_.warn_once(reporter::topic::timekeeper,
                         "the timekeeper's thread could not be created in a forked process (" +
@@ -50,7 +52,7 @@ bool timekeeper::kick() noexcept {
       return false;
     }
   }
-  parker_.unpark();
+  parker_.unpark();  // also before there is a thread: it looks once more for that
   return true;
 }
 
@@ -67,10 +69,11 @@ void timekeeper::renew_in_child() {
   const std::size_t stack_bytes = stack_bytes_;
   reporter& report = report_;
   const place& home = home_;
-  const auto check = check_;
+  const bool held = held_.load(base::order::relaxed);
+    const auto check = check_;
   void* const context = check_context_;
   const auto interval = check_interval_;
-  std::construct_at(this, shards, stack_bytes, report, home);
+  std::construct_at(this, shards, stack_bytes, report, home, held);
   check_now_and_then(check, context, interval);
 }
 

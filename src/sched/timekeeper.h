@@ -25,22 +25,26 @@ class timekeeper {
  public:
   static constexpr std::uint64_t shard_mask = 0xff;  // of timer::tag
 
-  timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home);
+  // `held`: without a thread, whoever needs it, until start() or let_go().
+  timekeeper(unsigned cpus, std::size_t stack_bytes, reporter& report, const place& home, bool held = false);
   ~timekeeper();
 
-  // 0 or -errno.
+  // 0 or -errno; then it is held still, if it was.
   int start() noexcept;
+  // The first call that needs its thread starts it.
+  void let_go() noexcept { held_.store(false, base::order::release); }                      // pairs with is_held()
+  [[nodiscard]] bool is_held() const noexcept { return held_.load(base::order::acquire); }  // pairs with let_go()
   void stop();
   // A pool to look at while it is watched; for good.
   void add_pool(worker_pool& pool) noexcept;
-  // In a forked child: as just made, without its thread, which the first call that needs it starts.
+  // In a forked child: as just made, without its thread, which the first call that needs it starts, unless it is held.
   void renew_in_child();
 
   // `t` must be idle: not armed, not being fired, nobody else arming it.
   void arm(base::timer& t, base::instant deadline) noexcept;
   // True: it was armed and will not fire. False: it is idle, or its fire function is about to run or runs.
   bool disarm(base::timer& t) noexcept;
-  // Look at the pools now. False: in a forked child, its thread cannot be made yet.
+  // Look at the pools now, or when it starts. False: in a forked child, its thread cannot be made yet.
   bool kick() noexcept;
   // While it looks at pools, it also makes this call once in so long. Before start().
   void check_now_and_then(void (*check)(void* context), void* context, std::chrono::nanoseconds interval) noexcept {
@@ -81,6 +85,7 @@ class timekeeper {
   base::mutex start_mu_{base::rank::timekeeper};
   base::thread thread_ WRING_GUARDED_BY(start_mu_);
   base::atomic<bool> started_{false};
+  base::atomic<bool> held_;
   base::parker parker_;
   base::atomic<std::uint64_t> sleep_until_{base::never.ns};  // ns; until then it looks at nothing
   base::atomic<bool> stopping_{false};

@@ -69,8 +69,10 @@ class worker_pool {
   // In a forked child: as just made. What the parent's workers had is lost.
   void renew_in_child();
 
-  // Creates the first worker if there is none (WQ-103). 0 or -errno; -ECANCELED once the pool ends.
+  // Creates the first worker if there is none (WQ-103), but before runtime::start(). 0 or -errno; -ECANCELED once the
+  // pool ends.
   int start();
+  [[nodiscard]] bool starts_later() const noexcept { return services_.time.is_held(); }
   // All workers end; nothing may be offered any more.
   void stop();
 

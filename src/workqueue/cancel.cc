@@ -135,8 +135,21 @@ std::optional<stuck_callback> find_run(item& it) {
   return sched::stuck_in(*w, *q, seen, {});
 }
 
+namespace {
+
+// The queue that the pending item waits for is of a runtime that has not started (WQ-145), which is warned about.
+bool is_too_early(item& it, base::timer* t) {
+  if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) return false;
+  const pool_workqueue* q = item_place::queue_of(place_of(it).load(base::order::acquire));  // pairs with submit()
+  if (q == nullptr && t != nullptr) q = delay_target(*t);
+  return q != nullptr && q->home().is_too_early_for("flush() of an item");
+}
+
+}  // namespace
+
 flush_result flush(item& it, base::timer* t, const wait_call& call) noexcept {
   revive(it);
+  if (is_too_early(it, t)) return flush_result::refused;
   barrier_item barrier;
   bool asked = false;  // it was pending when we came: true also if it has run meanwhile, without us (WQ-82)
   for (base::patience p;; asked = true, p.pause()) {

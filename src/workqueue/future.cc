@@ -5,11 +5,13 @@
 
 #include "base/fork.h"
 #include "base/parker.h"
-#include "sched/worker.h"
+#include "sched/fork.h"
+#include "workqueue/pool_workqueue.h"
 
 #include <wring/blocking.h>
 
 #include <algorithm>
+#include <system_error>
 
 namespace wring::detail {
 
@@ -23,9 +25,18 @@ once_event::once_event() noexcept : forks_{base::fork_generation()} {}
 
 void once_event::set() noexcept { of(word_).complete(); }
 
-bool once_event::wait() noexcept {
+// A runtime that has started stays so, and its futures do not look again.
+void once_event::comes_from(const pool_workqueue& q) noexcept {
+  if (q.home().is_early()) early_ = &q.home();
+}
+
+bool once_event::wait() {
   if (is_set()) return true;
   if (forks_ != base::fork_generation()) return false;
+  if (early_ != nullptr && is_early(*early_)) {
+    throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
+                            "wring: a future was waited for before runtime::start(), when nothing runs"};
+  }
   const blocking_scope scope;
   const sched::wait_note note{a_result, nullptr};
   of(word_).wait();

@@ -110,7 +110,23 @@ pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer>
   refuse_after_shutdown();
 }
 
+// A runtime that starts later may have done so before the queue was on the list, but after it was looked whether
+// threads are to be made.
 pool_workqueue& registry::open(const workqueue_options& asked) {
+  pool_workqueue& q = open_now(asked);
+  if (!core_.options().start_later || core_.is_early()) return q;
+  int error = 0;
+  for_each_member(q, [&error](const pool_workqueue& member) {
+    if (error == 0) error = member.pool().start();
+  });
+  if (error == 0 && q.rescuer) error = q.rescuer->start();
+  if (error == 0 || error == -ECANCELED) return q;  // the latter: shut down meanwhile
+  close(q);
+  throw std::system_error{std::error_code{-error, std::generic_category()},
+                          "wring: the queue's first threads could not be created"};
+}
+
+pool_workqueue& registry::open_now(const workqueue_options& asked) {
   check(asked);
   workqueue_options options = asked;
   if (asked.bh) options.per_cpu = true;
@@ -222,6 +238,11 @@ void registry::close(pool_workqueue& q) noexcept {
     const base::lock_guard lock{mapping_mu_};  // from now on it keeps its pools
     for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
   }
+  if (core_.is_early()) {
+    bool rest = true;
+    for_each_member(q, [&rest](pool_workqueue& member) { rest = member.at_rest() && rest; });
+    if (!rest) core_.start_for("the end of a queue that is not empty");
+  }
   drain(q);
   for_each_member(q, [](pool_workqueue& member) {
     for (base::patience p; !member.at_rest(); p.pause()) continue;
@@ -235,6 +256,20 @@ void registry::close(pool_workqueue& q) noexcept {
   if (its_rescuer) its_rescuer->dismiss();
   if (graph_) graph_->end(q);
   release(q);
+}
+
+// Pools stay, and so do rescuers while they are held here.
+int registry::start_threads() {
+  std::vector<sched::worker_pool*> pools;
+  std::vector<std::shared_ptr<sched::rescuer>> rescuers;
+  for_each_open([&](pool_workqueue& q) {
+    if (!q.is_retired()) pools.push_back(&q.pool());
+    if (q.rescuer) rescuers.push_back(q.rescuer);
+  });
+  int error = 0;
+  for (auto pool = pools.begin(); error == 0 && pool != pools.end(); ++pool) error = (*pool)->start();
+  for (auto r = rescuers.begin(); error == 0 && r != rescuers.end(); ++r) error = (*r)->start();
+  return error;
 }
 
 void registry::end_threads() noexcept {

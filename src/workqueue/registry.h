@@ -59,6 +59,7 @@ class registry final : public component {
   void lock_for_fork() noexcept override;
   void unlock_after_fork() noexcept override;
   void renew_in_child() noexcept override;
+  [[nodiscard]] int start_threads() override;
   void end_threads() noexcept override;
 
  private:
@@ -84,6 +85,7 @@ class registry final : public component {
   void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   void change_limits(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   static void start(sched::worker_pool& pool);
+  pool_workqueue& open_now(const workqueue_options& options);
   pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
   void release(pool_workqueue& q) noexcept;

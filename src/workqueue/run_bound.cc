@@ -65,6 +65,10 @@ void run_bound(pool_workqueue& q, const unsigned* cpu, void (*call)(void*, unsig
     }
     cpus = {*cpu};
   }
+  if (q.home().is_early()) {
+    throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
+                            "wring: queue '" + q.name() + "' runs nothing before runtime::start()"};
+  }
   for (const unsigned c : cpus) {
     if (!s->of_cpu(c).is_the_callers_only_slot()) continue;
     q.misuse("a call on a CPU from a callback that holds the only slot there would wait for itself",

@@ -17,6 +17,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <system_error>
 
 namespace wring {
 
@@ -220,6 +221,12 @@ bool task_group::wait_for_children() noexcept {
 }
 
 void task_group::wait() {
+  revive();
+  if (queue_->pwq_->home().is_early() && has_children()) {
+    throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
+                            "wring: queue '" + queue_->pwq_->name() +
+                                "' runs nothing before runtime::start(), and so no child of a task_group"};
+  }
   detail::note_wait(*queue_->pwq_, {"task_group::wait()", __builtin_return_address(0)});
   if (!wait_for_children()) {
     detail::report_wait_for_itself(*queue_->pwq_, "wait()");
@@ -233,6 +240,8 @@ void task_group::wait() {
 }
 
 task_group::~task_group() {
+  revive();
+  if (has_children()) queue_->pwq_->home().start_for("the end of a task_group whose children have not run");
   if (has_children()) detail::note_wait(*queue_->pwq_, {"~task_group()", __builtin_return_address(0)});
   if (!wait_for_children()) {
     detail::report_wait_for_itself(*queue_->pwq_, "~task_group()");

@@ -186,11 +186,11 @@ void workqueue::run_bound(const unsigned* cpu, void (*call)(void*, unsigned), vo
 
 bool workqueue::flush() noexcept {
   detail::note_wait(*pwq_, {"flush()", __builtin_return_address(0)});
-  return detail::flush(*pwq_);
+  return !pwq_->home().is_too_early_for("flush()") && detail::flush(*pwq_);
 }
 bool workqueue::drain() noexcept {
   detail::note_wait(*pwq_, {"drain()", __builtin_return_address(0)});
-  return detail::drain(*pwq_);
+  return !pwq_->home().is_too_early_for("drain()") && detail::drain(*pwq_);
 }
 bool workqueue::set_max_active(unsigned max_active) {
   return pwq_->home().workqueues<detail::registry>().set_max_active(*pwq_, max_active);

@@ -202,4 +202,18 @@ TEST(shutting_down, after_a_fork_the_child_has_empty_queues_that_work) {
   leave.open();
 }
 
+// WQ-145.
+TEST(shutting_down, a_runtime_may_be_set_up_before_it_has_threads) {
+  std::vector<std::string> log;
+  // [later]
+  wring::runtime own{{.start_later = true}};
+  wring::workqueue queue{own, {.name = "log", .ordered = true}};
+  queue.submit([&log] { log.emplace_back("first entry"); });  // waits
+  // here the program forks, gives up its privileges, enters a namespace: there is no thread that could not follow
+  own.start();
+  queue.flush();
+  // [/later]
+  EXPECT_EQ(log.size(), 1U);
+}
+
 }  // namespace

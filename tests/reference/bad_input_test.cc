@@ -223,6 +223,86 @@ std::string made_of(const std::error_code& e) { return "error " + name_of(e); }
 using wrong_call = std::function<std::string()>;
 using table = std::map<std::string, wrong_call>;
 
+constexpr runtime_options early{.cpus = 1, .topology = "core:1 pu:1", .start_later = true};
+
+// As with_queue(), before start(), with one item in the queue, which is cancelled in the end.
+template <class F>
+std::string with_early_queue(const F& body, workqueue_options options = {}) {
+  return with_queue(
+      [&](workqueue& queue) {
+        work pending{[] {}};
+        queue.queue(pending);
+        return body(queue, pending);
+      },
+      options, early);
+}
+
+void add_starts(table& t) {
+  t["runtime::start() | it has started"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return answer_of([&] { rt.start(); }); });
+  };
+  t["runtime::start() | after a shutdown"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) {
+          rt.shutdown(1h);
+          return answer_of([&] { rt.start(); });
+        },
+        early);
+  };
+  t["runtime::shutdown(limit) | before start(), with something queued"] = [] {
+    return with_queue(
+        [](workqueue& queue) {
+          queue.submit([] {});
+          return std::string{queue.owner().shutdown(1h).complete ? "complete" : "incomplete"};
+        },
+        {}, early);
+  };
+  t["workqueue::flush() | before start()"] = [] {
+    return with_early_queue([](workqueue& queue, work&) { return told(queue.flush()); });
+  };
+  t["workqueue::drain() | before start()"] = [] {
+    return with_early_queue([](workqueue& queue, work&) { return told(queue.drain()); });
+  };
+  t["~workqueue() | before start(), with something queued"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) {
+          int ran = 0;
+          {
+            workqueue{rt, {.name = "asked"}}.submit([&ran] { ++ran; });
+          }
+          return std::to_string(ran) + " ran";
+        },
+        early);
+  };
+  t["workqueue::run_on(cpu, f) | before start()"] = [] {
+    return with_early_queue([](workqueue& queue, work&) { return answer_of([&] { queue.run_on(0, [] {}); }); },
+                            {.per_cpu = true});
+  };
+  t["workqueue::run_on_each_cpu(f) | before start()"] = [] {
+    return with_early_queue([](workqueue& queue, work&) { return answer_of([&] { queue.run_on_each_cpu([] {}); }); },
+                            {.per_cpu = true});
+  };
+  t["work::flush() | pending, before start()"] = [] {
+    return with_early_queue([](workqueue&, work& w) { return told(w.flush()); });
+  };
+  t["task_group::wait() | before start(), with children"] = [] {
+    return with_early_queue([](workqueue& queue, work&) {
+      task_group group{queue};
+      group.run([] {});
+      return answer_of([&] { group.wait(); });
+    });
+  };
+  t["future::wait(), get() | before start()"] = [] {
+    return with_early_queue([](workqueue& queue, work&) {
+      future<int> result = queue.submit_for_result([] { return 1; });
+      const std::string waited = answer_of([&] { result.wait(); });
+      const std::string got = answer_of([&] { return std::to_string(result.get()); });
+      queue.owner().start();
+      return waited == got && result.get() == 1 ? got : "not alike";
+    });
+  };
+}
+
 void add_runtime_options(table& t) {
   // [rows]
   t["runtime(options) | cpus = 4097"] = [] { return runtime_of({.cpus = 4'097}); };
@@ -1117,6 +1197,7 @@ void add_scopes_and_system(table& t) {
 
 table all_calls() {
   table t;
+  add_starts(t);
   add_runtime_options(t);
   add_runtime(t);
   add_workqueue_options(t);

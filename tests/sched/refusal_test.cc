@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 namespace wring {
 namespace {
@@ -94,6 +95,46 @@ TEST(refusal, of_the_first_threads_is_an_error_and_leaves_nothing_behind) {
     report_log log;
     auto made = runtime::create(logging(log, {.cpus = 1}));
     return made.has_value() ? "" : "not even with 100 threads";
+  });
+}
+
+// WQ-145: a start that is refused may be repeated, and what was queued is there. With the timekeeper alone it goes on
+// by itself as soon as the system allows it.
+TEST(refusal, of_threads_at_a_later_start_loses_nothing) {
+  in_limited_process([]() -> std::string {
+    runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+    for (const std::size_t allowed : {0u, 1u, 2u}) {
+      eventually([] { return test::threads_named("wring/") == 0; });
+      allow_threads(100);
+      report_log log;
+      runtime rt{logging(log, {.cpus = 1, .creation_retry = 1ms, .start_later = true})};
+      workqueue queue{rt, {.name = "early", .rescuer = true}};
+      counter ran;
+      for (int i = 0; i < 3; ++i) queue.submit([&ran] { ran.add(); });
+      if (test::threads_named("wring/") != 0) return "a thread was made";
+      allow_threads(allowed);
+      try {
+        rt.start();
+        return "it started with " + std::to_string(allowed) + " threads";
+      } catch (const std::system_error& e) {
+        if (e.code() != std::errc::resource_unavailable_try_again) return e.what();
+      }
+      if (allowed == 0 && queue.flush()) return "it is not early any more, and nothing can run";
+      allow_threads(100);
+      if (allowed != 0) ran.wait_for(3);  // without a second start
+      eventually([&rt] {
+        try {
+          rt.start();
+          return true;
+        } catch (const std::system_error&) {
+          return false;  // a refused pool tries again after creation_retry only
+        }
+      });
+      if (!queue.flush()) return "it has not started";
+      ran.wait_for(3);
+      if (test::threads_named("wring/R-early") != 1) return "the rescuer is missing";
+    }
+    return "";
   });
 }
 
