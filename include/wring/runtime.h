@@ -154,7 +154,8 @@ class WRING_EXPORT runtime {
   // CPUs. Running items go on. If runtime_options::cpus was given, that stays. Any thread.
   // CPUs that have left the affinity mask are used no more: what is queued there runs on the others, and per-CPU queues
   // take none of their own for it (WQ-131). CPUs that have come are used (WQ-130). Throws std::bad_alloc, or
-  // std::system_error (EINVAL, EAGAIN) if pools for them cannot be had; then nothing has changed.
+  // std::system_error (EINVAL, EAGAIN) if queues cannot get pools for them; then these use the pools they had, on the
+  // CPUs that there are now.
   unsigned replan();
   // The same, as if the affinity mask had these CPUs, until the next call. Throws std::system_error (EINVAL): none, or
   // one that does not exist. A program that is told by others which CPUs to leave alone says it so.

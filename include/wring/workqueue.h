@@ -239,7 +239,8 @@ class WRING_EXPORT workqueue {
 
   // From now on items go where the attributes say; those that are queued or run already end where they are, and a
   // callback that queues its own item while it runs keeps it there. An ordered queue keeps its order: what is queued
-  // after the call waits until all before it has ended (WQ-114, WQ-115). Throws std::system_error (EINVAL: a value out
+  // after the call waits until all before it has ended (WQ-114, WQ-115). Of other queues, what is left in the old pools
+  // and what is in the new ones may together be more than max_active. Throws std::system_error (EINVAL: a value out
   // of range, a CPU that does not exist, or the queue is per_cpu; EAGAIN: no worker, or no place for the queue's
   // rescuer; ECANCELED: the queue or its runtime ends) or std::bad_alloc; then nothing has changed. Any
   // thread.

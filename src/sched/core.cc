@@ -102,6 +102,8 @@ core::core(base::cpu_plan plan, const runtime_options& options)
       pools_{{options_, thresholds_, report_, time_, detect_, hogs_, stall_reports_, blocks_, home_},
              masks_for(options_, home_)},
       default_scope_{options_.default_scope},
+      seen_mask_{home_.cpus},
+      seen_count_{options_.cpus},
       plan_{cpus_are_given_ ? "runtime_options::cpus says so" : std::move(plan.why)} {
   options_.deadlock_graph = wants_deadlock_graph(std::getenv("WRING_DEADLOCK_GRAPH"), options_.deadlock_graph, report_);
   if (!plan.complaint.empty()) report_.warn(plan.complaint);
@@ -134,23 +136,21 @@ void core::end_threads(component* queues) {
 }
 
 // Queues are mapped to other pools, or, if that fails, everything is as before.
-void core::plan(unsigned cpus, const sched::cpu_masks& masks) {
+void core::use(const sched::cpu_masks& masks) {
   const sched::cpu_masks before = pools_.masks();
-  const unsigned planned_before = pools_.planned();
-  pools_.plan(cpus, masks);
-  component* const queues = existing_component();
-  if (queues == nullptr) return;
   try {
-    queues->follow_cpus();
+    pools_.plan(pools_.planned(), masks);
+    if (component* const queues = existing_component()) queues->follow_cpus();
   } catch (...) {
-    pools_.plan(planned_before, before);
+    pools_.plan(pools_.planned(), before);
     throw;
   }
 }
 
 unsigned core::replan() {
   const base::lock_guard lock{replan_mu_};
-  return replan_for(sched::place::of_program().cpus, true);
+  // A worker's mask is its pool's.
+  return replan_for(sched::worker::current() != nullptr ? seen_mask_ : sched::place::here().cpus, true);
 }
 
 unsigned core::replan(sched::cpu_list cpus) {
@@ -171,23 +171,26 @@ unsigned core::replan_for(sched::cpu_list usable, bool as_the_system_says) {
   sched::cpu_masks masks = pools_.masks();
   const bool stands_for_machine = !topology_.empty();
   if (!usable.empty() && !(as_the_system_says && stands_for_machine)) masks.use(std::move(usable));
-  plan(cpus, masks);
+  pools_.plan(cpus, masks);  // stays, whatever comes: CPUs that are gone cannot be used
+  if (component* const queues = existing_component()) queues->follow_cpus();
   return cpus;
 }
 
-// The timekeeper, whose mask changes with the process's cpuset, now and then while work waits (WQ-U7).
+// The timekeeper, whose mask changes with the process's cpuset, now and then while work waits (WQ-U7). What has not
+// changed since it was seen last does not count: the program may have asked for other CPUs.
 void core::follow_system() noexcept {
   if (!replan_mu_.try_lock()) return;  // somebody is at it
   try {
     sched::cpu_list usable = base::syscall::affinity();
-    const bool same_mask = usable.empty() || usable == seen_mask_;
+    if (usable.empty() || !topology_.empty()) usable = seen_mask_;
     const unsigned count = cpus_are_given_ ? options_.cpus : plan_for(usable.size()).count;
-    if (seen_mask_.empty()) seen_mask_ = usable;
-    if ((!same_mask && topology_.empty()) || count != pools_.planned()) {
-      seen_mask_ = usable;
-      replan_for(std::move(usable), true);
+    if (usable != seen_mask_ || count != seen_count_) {
+      replan_for(usable, true);
+      seen_mask_ = std::move(usable);  // only now: what has failed is tried again
+      seen_count_ = count;
     }
-  } catch (const std::exception&) {  // next time
+  } catch (const std::exception&) {
+    base::sometimes("the system's CPUs could not be followed");
   }
   replan_mu_.unlock();
 }
@@ -206,7 +209,7 @@ void core::set_unbound_cpus(sched::cpu_list cpus) {
   const base::lock_guard lock{replan_mu_};
   sched::cpu_masks masks = pools_.masks();
   masks.request(std::move(cpus));
-  plan(pools_.planned(), masks);
+  use(masks);
 }
 
 void core::set_isolated_cpus(sched::cpu_list cpus) {
@@ -214,15 +217,15 @@ void core::set_isolated_cpus(sched::cpu_list cpus) {
   const base::lock_guard lock{replan_mu_};
   sched::cpu_masks masks = pools_.masks();
   masks.isolate(std::move(cpus));
-  plan(pools_.planned(), masks);
+  use(masks);
 }
 
 // WQ-118.
 void core::set_default_scope(affinity_scope scope) {
   if (!is_a_default(scope)) refuse("wring: runtime::set_default_scope() takes cpu to system, and no other value");
+  if (scope != affinity_scope::system) topology();
   const base::lock_guard lock{replan_mu_};
   const affinity_scope before = default_scope_.exchange(scope, base::order::relaxed);
-  if (scope != affinity_scope::system) topology();
   component* const queues = existing_component();
   if (queues == nullptr) return;
   try {

@@ -148,7 +148,7 @@ class core {
   [[nodiscard]] std::string plan() const;
   void end_threads(component* queues);
   component* existing_component();
-  void plan(unsigned cpus, const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
+  void use(const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
   void require_existing(const sched::cpu_list& cpus, const char* call);
   void follow_system() noexcept;
@@ -171,7 +171,8 @@ class core {
   sched::pools pools_;
   base::atomic<affinity_scope> default_scope_;
   base::mutex replan_mu_{base::rank::replan};               // one call that changes which CPUs are used at a time
-  sched::cpu_list seen_mask_ WRING_GUARDED_BY(replan_mu_);  // by follow_system()
+  sched::cpu_list seen_mask_ WRING_GUARDED_BY(replan_mu_);  // what the system said last, and how many it is worth
+  unsigned seen_count_ WRING_GUARDED_BY(replan_mu_);
   mutable base::mutex plan_mu_{base::rank::leaf};
   std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
   base::atomic<bool> shutting_down_{false};

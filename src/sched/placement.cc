@@ -26,7 +26,9 @@ void worker_pool::host() const noexcept {
 
 // What the system refuses is said once in a runtime.
 void worker_pool::settle(worker& w) noexcept {
-  if (const int error = bind(w); error != 0 && w.placed != 0 && !disassociated_.exchange(true, base::order::relaxed)) {
+  const int unbound = bind(w);
+  if (unbound != 0) static_cast<void>(services_.home.take_cpus());
+  if (unbound != 0 && w.placed != 0 && !disassociated_.exchange(true, base::order::relaxed)) {
     std::string cpus;
     {
       const base::lock_guard lock{place_mu_};
@@ -34,7 +36,7 @@ void worker_pool::settle(worker& w) noexcept {
     }
     services_.report.warn_once(reporter::topic::affinity,
                                "a worker of pool " + name() + " could not be bound to CPU " + cpus + " (" +
-                                   std::strerror(-error) + "); the pool's workers run on any CPU instead. Said once");
+                                   std::strerror(-unbound) + "); the pool's workers run on any CPU instead. Said once");
   }
   const int own = config_.nice != 0 ? config_.nice : services_.home.nice;
   if (const int error = place::take_nice(w.is_rescuer ? high_nice : own); error != 0 && config_.nice != 0) {

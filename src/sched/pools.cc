@@ -55,6 +55,8 @@ const base::topology& pools::topology() {
     for (const base::topology::cpu& c : topology_->cpus()) all.push_back(c.id);
     masks_.use(std::move(all));
     follow_masks();
+  } else {
+    masks_.use(known(masks_.usable()));
   }
   topology_is_known_.store(true, base::order::release);
   return *topology_;
@@ -159,7 +161,15 @@ void pools::plan(unsigned cpus, const cpu_masks& masks) {
   const base::lock_guard lock{mu_};
   planned_.store(cpus, base::order::relaxed);
   masks_ = masks;
+  if (topology_) masks_.use(known(masks_.usable()));
   follow_masks();
+}
+
+// A CPU that did not exist when the topology was read is not used.
+cpu_list pools::known(const cpu_list& cpus) const {
+  cpu_list existing = cpus;
+  std::erase_if(existing, [this](unsigned cpu) { return !topology_->exists(cpu); });
+  return existing.empty() ? cpus : existing;
 }
 
 cpu_masks pools::masks() const {

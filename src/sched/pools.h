@@ -108,6 +108,7 @@ class pools {
   [[nodiscard]] aim aim_of_cpu(unsigned cpu) const WRING_REQUIRES(mu_);
   [[nodiscard]] aim aim_of(const pool_key& key) const WRING_REQUIRES(mu_);
   void follow_masks() WRING_REQUIRES(mu_);
+  [[nodiscard]] cpu_list known(const cpu_list& cpus) const WRING_REQUIRES(mu_);
 
   const pool_services services_;
   std::array<worker_pool, unbound_count> unbound_;

@@ -24,7 +24,9 @@ void core::take_place() {
   if (!is_early()) return;
   sched::place now = sched::place::of_program();
   pools_.between_topologies([&] { home_ = std::move(now); });
-  replan();
+  const base::lock_guard lock{replan_mu_};
+  seen_mask_ = home_.cpus;
+  seen_count_ = replan_for(seen_mask_, true);
 }
 
 bool core::is_too_early_for(const char* call) {

@@ -115,6 +115,7 @@ int worker_pool::create() noexcept {
 void worker_pool::creation_refused(int error) noexcept {
   unsigned alive = 0;
   bool report = false;
+  base::list<worker> gone;
   {
     const base::lock_guard lock{idle_mu_};
     managing_ = false;
@@ -126,7 +127,9 @@ void worker_pool::creation_refused(int error) noexcept {
     owed_ = 0;
     report = !refused_last_;
     refused_last_ = true;
+    end_if_unused_locked(gone);
   }
+  dismiss(gone);
   refused_.fetch_add(1, base::order::relaxed);
   services_.time.arm(retry_timer_, base::clock::now() + services_.options.creation_retry);
   if (more() && !watched()) watch();  // for those who relied on the slots: see wake_one()

@@ -157,7 +157,7 @@ flush_result flush(item& it, base::timer* t, const wait_call& call) noexcept {
       return wait_for_run(it, call) != run_wait::idle || asked ? flush_result::waited : flush_result::idle;
     }
     if (pool_workqueue* const target = take_from_timer(t)) {  // the delay is cut short (WQ-83)
-      if (!enqueue(*target, it)) {
+      if (!delay_is_of(*target, *t) || !enqueue(*target, it)) {
         state_of(it).fetch_and(~item_state::pending, base::order::release);
         return flush_result::idle;
       }

@@ -25,9 +25,7 @@ void make_idle(item& it) noexcept {
 void expired(base::timer& t) {
   item& it = item_access::of(item_access::delayed_of(t));
   pool_workqueue& q = *delay_target(t);
-  const std::uint64_t generation =
-      base::atomic_ref<std::uint64_t>{t.tag}.load(base::order::relaxed) >> generation_shift;
-  if (generation != (q.generation() & (~std::uint64_t{0} >> generation_shift))) {
+  if (!delay_is_of(q, t)) {
     q.home().report().warn("a delayed_work came due for a queue that was destroyed; it is dropped (cancel it before)");
     make_idle(it);
   } else if (!enqueue(q, it)) {
@@ -63,6 +61,12 @@ bool start(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) n
 bool refuses(std::uint64_t state) noexcept { return (state & item_state::refusing) != 0; }
 
 }  // namespace
+
+bool delay_is_of(pool_workqueue& q, base::timer& t) noexcept {
+  const std::uint64_t generation =
+      base::atomic_ref<std::uint64_t>{t.tag}.load(base::order::relaxed) >> generation_shift;
+  return generation == (q.generation() & (~std::uint64_t{0} >> generation_shift));
+}
 
 pool_workqueue* delay_target(base::timer& t) noexcept {
   // Pairs with start(): whoever sees the queue sees the timer's other words too.

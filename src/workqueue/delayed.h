@@ -15,6 +15,8 @@ namespace wring::detail {
 
 // The queue that the timer was armed for last, or null.
 pool_workqueue* delay_target(base::timer& t) noexcept;
+// It still is the one that the delay was for, and not another queue that got its memory.
+bool delay_is_of(pool_workqueue& q, base::timer& t) noexcept;
 
 // As workqueue::queue_delayed and workqueue::modify.
 bool queue_delayed(pool_workqueue& q, delayed_work& d, std::chrono::nanoseconds delay) noexcept;

@@ -89,19 +89,19 @@ void mapping::map_unbound(const queue_settings& s, affinity_scope scope, unsigne
   const sched::cpu_list unbound = masks_.unbound();
   sched::cpu_list all = s.attributes.cpus.empty() ? unbound : sched::common(sched::sorted(s.attributes.cpus), unbound);
   if (all.empty()) all = unbound;
-  std::vector<sched::cpu_list> pods;
-  if (scope == affinity_scope::system) {
-    pods.push_back(all);
-  } else {
-    for (sched::cpu_list& cpus : sched::pods(where_->topology(), scope, shard_cores)) {
-      sched::cpu_list pod = sched::common(cpus, all);
-      if (!pod.empty()) pods.push_back(std::move(pod));
-    }
+  if (scope == affinity_scope::system) return join(s, all, all, {});
+  std::vector<sched::cpu_list> pods = sched::pods(where_->topology(), scope, shard_cores);
+  const auto is_foreign = [&all](const sched::cpu_list& pod) { return sched::common(pod, all).empty(); };
+  sched::cpu_list foreign;
+  for (const sched::cpu_list& pod : pods) {
+    if (is_foreign(pod)) foreign.insert(foreign.end(), pod.begin(), pod.end());
   }
-  if (pods.size() == 1) return join(s, pods.front(), all, {});
-  for (const sched::cpu_list& pod : pods) join(s, pod, all, pod);
-  // Who is on a CPU that is not the queue's has no pod; any of its CPUs will do.
-  if (sched::cpu_list others = sched::without(masks_.usable(), all); !others.empty()) join(s, all, all, others);
+  std::erase_if(pods, is_foreign);
+  const bool one = pods.size() == 1 && sched::common(pods.front(), all) == all;
+  if (pods.empty() || one) return join(s, all, all, {});
+  for (const sched::cpu_list& pod : pods) join(s, sched::common(pod, all), all, pod);
+  // Who is in a pod that has none of the queue's CPUs may be served by any of them.
+  if (!foreign.empty()) join(s, all, all, sched::sorted(std::move(foreign)));
 }
 
 }  // namespace wring::detail

@@ -659,7 +659,14 @@ bool pool_workqueue::at_rest() noexcept {
   return false;
 }
 
-void pool_workqueue::end() noexcept { generation_.fetch_add(1, base::order::acq_rel); }
+// Who still comes by an outdated pointer is refused, and sent nowhere.
+void pool_workqueue::end() noexcept {
+  const visit hold{*this};
+  generation_.fetch_add(1, base::order::acq_rel);
+  heir_.store(nullptr, base::order::relaxed);
+  slots_.store(nullptr, base::order::relaxed);
+  word_.fetch_and(~retired, base::order::acq_rel);
+}
 
 // What the parent's other threads were about to change is not looked at, only overwritten.
 void pool_workqueue::renew_in_child() noexcept {

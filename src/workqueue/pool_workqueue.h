@@ -174,10 +174,11 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   };
   [[nodiscard]] outlook begin_group_wait(group_wait& w) noexcept;
   void end_group_wait(group_wait& w) noexcept;
-  // Who sleeps here for that group looks again, if nobody else can start its children.
+  [[nodiscard]] bool has_child(const task_group& group) noexcept;  // that a callback of the queue may run
+  // Who sleeps for that group, in whatever pool, looks again, if nobody else can start its children.
   void call_back_if_full(const task_group& group) noexcept;
   [[nodiscard]] bool is_the_callers_only_slot() const noexcept {
-    return max_active_.load(base::order::relaxed) == 1 && inside(*this);
+    return max_active_.load(base::order::relaxed) == 1 && (ordered_ ? inside_queue_of(*this) : inside(*this));
   }
 
   // ---- sched::source ----

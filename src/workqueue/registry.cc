@@ -112,8 +112,8 @@ pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer>
 
 // A runtime that starts later may have done so before the queue was on the list, but after it was looked whether
 // threads are to be made.
-pool_workqueue& registry::open(const workqueue_options& asked) {
-  pool_workqueue& q = open_now(asked);
+pool_workqueue& registry::open(const workqueue_options& asked, bool is_system) {
+  pool_workqueue& q = open_now(asked, is_system);
   if (!core_.options().start_later || core_.is_early()) return q;
   int error = 0;
   for_each_member(q, [&error](const pool_workqueue& member) {
@@ -126,7 +126,7 @@ pool_workqueue& registry::open(const workqueue_options& asked) {
                           "wring: the queue's first threads could not be created"};
 }
 
-pool_workqueue& registry::open_now(const workqueue_options& asked) {
+pool_workqueue& registry::open_now(const workqueue_options& asked, bool is_system) {
   check(asked);
   workqueue_options options = asked;
   if (asked.bh) options.per_cpu = true;
@@ -176,6 +176,7 @@ pool_workqueue& registry::open_now(const workqueue_options& asked) {
   }
   first.settings = std::move(settings);
   if (division) first.divide(std::move(division));
+  if (is_system) first.mark_as_system();
   m.keep();
   return add(first, std::move(its_rescuer));
 }
@@ -196,9 +197,10 @@ bool registry::set_max_active(pool_workqueue& q, unsigned max_active) {
                         (q.ordered() ? "ordered, its max_active stays 1" : "bh, it has no max_active"));
     return false;
   }
+  const unsigned most = clamped(max_active, q.name());
   const base::lock_guard lock{mapping_mu_};
   queue_settings s = settings_of(q);
-  s.max_active = clamped(max_active, q.name());
+  s.max_active = most;
   s.min_active = std::min(s.min_active, s.max_active);
   s.limited = true;
   change_limits(q, s);
@@ -286,8 +288,8 @@ void registry::release(pool_workqueue& q) noexcept {
   for_each_member(q, [this](pool_workqueue& member) {
     if (!member.is_retired()) core_.pools().leave(member.pool());
     member.end();
-    memory_.release(member);
   });
+  for_each_member(q, [this](pool_workqueue& member) { memory_.release(member); });
 }
 
 workqueue& registry::system_queue(system_kind which) {
@@ -297,8 +299,7 @@ workqueue& registry::system_queue(system_kind which) {
     if (there) return *there;
   }
   // May start threads, so not under the lock; a second one made meanwhile is destroyed after it.
-  pool_workqueue& q = open(options_of(which));
-  q.mark_as_system();
+  pool_workqueue& q = open(options_of(which), true);
   std::unique_ptr<workqueue> made{new workqueue{q}};
   const base::lock_guard lock{system_mu_};
   if (!there) there.swap(made);

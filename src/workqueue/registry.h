@@ -29,7 +29,7 @@ class registry final : public component {
 
   // The first pool_workqueue of a new queue. Throws std::system_error: options not valid, no first worker, or the
   // runtime was shut down (ECANCELED).
-  pool_workqueue& open(const workqueue_options& options);
+  pool_workqueue& open(const workqueue_options& options, bool is_system = false);
   // Waits until all is done. `q`: the first pool_workqueue of the queue.
   void close(pool_workqueue& q) noexcept;
   // Live limits (WQ-127, WQ-24); false: this queue has no such limit, which was warned about.
@@ -75,6 +75,7 @@ class registry final : public component {
     mapping to;
     std::vector<pool_workqueue*> members;
     std::unique_ptr<slots> division;  // if it is the first
+    unsigned max_active;              // of those that are left
   };
   change prepare(pool_workqueue& first, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   pool_workqueue& member_for(pool_workqueue& first, const part& p) WRING_REQUIRES(mapping_mu_);
@@ -85,7 +86,7 @@ class registry final : public component {
   void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   void change_limits(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   static void start(sched::worker_pool& pool);
-  pool_workqueue& open_now(const workqueue_options& options);
+  pool_workqueue& open_now(const workqueue_options& options, bool is_system);
   pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
   void release(pool_workqueue& q) noexcept;

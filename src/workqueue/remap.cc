@@ -4,7 +4,9 @@
 #include "workqueue/registry.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -49,6 +51,17 @@ pool_workqueue& registry::member_for(pool_workqueue& first, const part& p) {
     if (!first.ordered() || !q->is_retired() || q->may_be_used_again()) return *q;
   }
   pool_workqueue& made = memory_.acquire();
+  int error = -ENOMEM;
+  try {
+    error = first.rescuer ? first.rescuer->add(made, *p.pool) : 0;
+  } catch (const std::bad_alloc&) {
+  }
+  if (error != 0) {
+    memory_.release(made);
+    if (error == -ENOMEM) throw std::bad_alloc{};
+    give_up(std::errc::resource_unavailable_try_again,
+            "wring: no more queues with a rescuer are possible there; 256 have one");
+  }
   const base::lock_guard lock{mu_};  // a freeze and a shutdown come before, or find it
   made.open_beside(first, *p.pool, p.max_active);
   made.retire(nullptr);
@@ -58,17 +71,12 @@ pool_workqueue& registry::member_for(pool_workqueue& first, const part& p) {
 }
 
 registry::change registry::prepare(pool_workqueue& first, const queue_settings& s) {
-  change c{.first = first, .to = mapping::of(core_, s), .members = {}, .division = nullptr};
+  change c{.first = first, .to = mapping::of(core_, s), .members = {}, .division = nullptr, .max_active = s.max_active};
   const std::vector<part>& parts = c.to.parts();
   c.members.reserve(parts.size());
   for (const part& p : parts) {
     pool_workqueue& member = member_for(first, p);
     if (member.is_retired()) start(*p.pool);
-    if (first.rescuer && member.rescue == nullptr) {
-      if (const int error = first.rescuer->add(member, *p.pool); error != 0)
-        give_up(std::errc::resource_unavailable_try_again,
-                "wring: no more queues with a rescuer are possible there; 256 have one");
-    }
     c.members.push_back(&member);
   }
   const bool moves = c.to.divided() || c.members.front() != &first;
@@ -106,21 +114,21 @@ void registry::commit(change& c) noexcept {
     if (next.is_retired()) next.reinstate();
   }
   slots* const s = c.division ? c.division.get() : first.division();
-  if (s != nullptr && !first.per_cpu()) fill(*s, c.to, c.members, false);
-  if (s != nullptr && first.per_cpu()) fill(*s, c.to, c.members, true);
+  if (s != nullptr) fill(*s, c.to, c.members, first.per_cpu());
   if (c.division) first.divide(std::move(c.division));
-  if (!ordered && !first.per_cpu()) {
-    for (pool_workqueue* q = &first; q != nullptr; q = q->next_member()) {
-      if (is_member(q) || q->is_retired()) continue;
-      q->retire(nullptr);
-      core_.pools().leave(q->pool());
-    }
+  for (pool_workqueue* q = &first; !ordered && q != nullptr; q = q->next_member()) {
+    if (is_member(q)) continue;
+    q->set_max_active(c.max_active);
+    if (first.per_cpu() || q->is_retired()) continue;
+    q->retire(nullptr);
+    core_.pools().leave(q->pool());
   }
   c.to.keep();
 }
 
 // A limit is a limit, even if the pools that it should lead to cannot be had now.
 void registry::change_limits(pool_workqueue& q, const queue_settings& s) {
+  if (q.is_ending()) return for_each_member(q, [&s](pool_workqueue& member) { member.set_max_active(s.max_active); });
   try {
     change_settings(q, s);
   } catch (const std::system_error&) {

@@ -60,6 +60,7 @@ void pool_workqueue::retire(pool_workqueue* its_heir) noexcept {
 
 void pool_workqueue::plug() noexcept {
   visit hold{*this};
+  heir_.store(nullptr, base::order::relaxed);  // it may have been what is its heir now
   plugged_ = !WRING_PLANT(heir_not_held_back);
   static_cast<void>(change_limit(hold));  // it becomes less, so there is nothing to offer
 }

@@ -59,12 +59,13 @@ void run_bound(pool_workqueue& q, const unsigned* cpu, void (*call)(void*, unsig
   }
   sched::cpu_list cpus = q.home().pools().masks().usable();
   if (cpu != nullptr) {
-    if (!sched::has(cpus, *cpu)) {
+    if (!sched::has(cpus, *cpu) || s->at(*cpu) == nullptr) {
       throw std::system_error{std::make_error_code(std::errc::no_such_device),
                               "wring: CPU " + std::to_string(*cpu) + " is not one that queue '" + q.name() + "' uses"};
     }
     cpus = {*cpu};
   }
+  std::erase_if(cpus, [s](unsigned c) { return s->at(c) == nullptr; });  // one that has just come
   if (q.home().is_early()) {
     throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "wring: queue '" + q.name() + "' runs nothing before runtime::start()"};

@@ -27,7 +27,7 @@ class slots {
 
   // Null: it is empty; items of such a CPU go to another one in turn.
   void set(unsigned cpu, pool_workqueue* q) noexcept {
-    by_cpu_[cpu].store(q, base::order::release);  // pairs with at()
+    if (cpu < by_cpu_.size()) by_cpu_[cpu].store(q, base::order::release);  // pairs with at()
   }
   [[nodiscard]] pool_workqueue* at(unsigned cpu) const noexcept {
     return cpu < by_cpu_.size() ? by_cpu_[cpu].load(base::order::acquire) : nullptr;  // pairs with set()

@@ -188,7 +188,11 @@ bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
     // First this, then a last look: pairs with start(), which publishes the child first.
     atomically(outstanding_).fetch_or(sleeper | inside_sleeper, base::order::seq_cst);
     detail::group_wait here{*this};
-    const detail::pool_workqueue::outlook seen = q.begin_group_wait(here);
+    detail::pool_workqueue::outlook seen = q.begin_group_wait(here);
+    for (detail::pool_workqueue* other = q.is_alone() || q.per_cpu() ? nullptr : &q.first();
+         other != nullptr && !seen.child_waits; other = other->next_member()) {
+      seen.child_waits = has_unstarted() && other->has_child(*this);
+    }
     if (seen.child_waits && seen.full && !may_run_more) {
       detail::help_and_sleep(q, here);  // in our slot, but on the stack of another worker
       continue;
@@ -284,7 +288,7 @@ item* pool_workqueue::find_child(const task_group& group, bool own_slot) noexcep
 pool_workqueue::helping pool_workqueue::take_child(const task_group& group) noexcept {
   const visit hold{*this};
   drain_inbox();
-  const bool own_slot = !inside(*this);
+  const bool own_slot = !inside_queue_of(*this);  // a callback of the queue has one, in whatever pool
   if (own_slot && active_ >= limit_) return {};
   item* const it = find_child(group, own_slot);
   if (it == nullptr) return {};
@@ -343,9 +347,24 @@ void pool_workqueue::call_back(const task_group* group) noexcept {
 }
 
 void pool_workqueue::call_back_if_full(const task_group& group) noexcept {
+  {
+    const visit hold{*this};
+    const bool nobody_else = active_ >= limit_ || rescue != nullptr;  // or who sleeps may be the rescuer
+    if (!nobody_else || WRING_PLANT(sleeper_not_called)) return;
+    call_back(&group);
+  }
+  if (per_cpu_) return;
+  for (pool_workqueue* other = first_; other != nullptr; other = other->next_member()) {
+    if (other == this) continue;
+    const visit hold{*other};
+    other->call_back(&group);
+  }
+}
+
+bool pool_workqueue::has_child(const task_group& group) noexcept {
   const visit hold{*this};
-  const bool nobody_else = active_ >= limit_ || rescue != nullptr;  // or who sleeps may be the rescuer
-  if (nobody_else && !WRING_PLANT(sleeper_not_called)) call_back(&group);
+  if (head_of(word_.load(base::order::seq_cst)) != nullptr) drain_inbox();  // seq_cst: pairs with task_group::start()
+  return find_child(group, false) != nullptr;
 }
 
 }  // namespace detail

@@ -208,8 +208,13 @@ workqueue_attributes workqueue::attributes() const {
 
 workqueue_stats workqueue::stats() const {
   workqueue_stats sum = pwq_->stats();
+  bool limit_is_known = !pwq_->is_retired();
   for (detail::pool_workqueue* member = pwq_->next_member(); member != nullptr; member = member->next_member()) {
     const workqueue_stats s = member->stats();
+    if (!limit_is_known && !member->is_retired()) {
+      limit_is_known = true;
+      sum.max_active = s.max_active;
+    }
     sum.active += s.active;
     sum.congested = sum.congested || s.congested;
     sum.items_started += s.items_started;

@@ -110,7 +110,7 @@ TEST(attributes, that_are_equal_share_their_pools) {
   workqueue not_strict{rt, {.name = "loose", .attributes = {.scope = affinity_scope::numa, .nice = 3}}};
   EXPECT_EQ(pools_with_workers(rt).size(), pools + 4);
   workqueue fewer{rt, {.attributes = {.scope = affinity_scope::numa, .strict = true, .nice = 3, .cpus = {0, 1, 31}}}};
-  EXPECT_EQ(pools_with_workers(rt).size(), pools + 7) << "and one for who is on none of its CPUs";
+  EXPECT_EQ(pools_with_workers(rt).size(), pools + 6);
   for (workqueue* q : {&one, &same, &other_nice, &not_strict, &fewer}) run_on_every_cpu(*q, big_cpus);
 }
 
@@ -296,11 +296,97 @@ TEST(set_attributes, leaves_the_children_of_a_group_to_its_waiter) {
   EXPECT_EQ(ran, 10);
 }
 
+// The same for children that another thread adds, which go to the new pool; that one waits for the callback.
+TEST(set_attributes, lets_a_waiter_run_children_that_others_add_in_the_new_pool) {
+  test_runtime rt;
+  workqueue q{rt, {.name = "groups", .ordered = true, .attributes = {.nice = 1}}};
+  wring::task_group group{q};
+  gate entered;
+  gate added;
+  std::atomic<int> ran{0};
+  q.submit([&] {
+    group.run([&] {
+      entered.open();
+      added.wait();
+    });
+    group.wait();
+    EXPECT_EQ(ran.load(), 5);
+  });
+  entered.wait();
+  q.set_attributes({.nice = 2});
+  for (int i = 0; i < 5; ++i) group.run([&] { ran.fetch_add(1); });
+  added.open();
+  q.flush();
+  EXPECT_EQ(ran.load(), 5);
+}
+
+// WQ-86: a callback of an ordered queue that has moved would wait for itself all the same.
+TEST(set_attributes, hides_no_wait_for_oneself) {
+  test_runtime rt;
+  workqueue q{rt, {.name = "itself", .ordered = true}};
+  wring::work later{[] {}};
+  bool waited = true;
+  q.submit([&] {
+    q.set_attributes({.nice = 2});
+    q.queue(later);
+    waited = later.flush();
+  });
+  q.flush();
+  EXPECT_FALSE(waited);
+  EXPECT_EQ(rt.misuses.take().size(), 1u);
+}
+
+// WQ-127: a limit holds for what is left in the pools that a queue is about to leave.
+TEST(set_attributes, leaves_nothing_without_a_limit) {
+  test_runtime rt{{.cpus = big_cpus, .topology = big}};
+  rt.warnings.ignore();
+  workqueue q{rt, {.name = "limited late"}};
+  gate end;
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  gate entered;
+  q.submit_on(0, [&] {
+    entered.open();
+    const wring::blocking_scope scope;
+    end.wait();
+  });
+  entered.wait();
+  for (int i = 0; i < 200; ++i) {
+    q.submit_on(0, [&] {
+      const int now = inside.fetch_add(1) + 1;
+      for (int seen = most.load(); seen < now && !most.compare_exchange_weak(seen, now);) continue;
+      const wring::blocking_scope scope;
+      std::this_thread::yield();
+      inside.fetch_sub(1);
+    });
+    if (i == 0) q.set_max_active(1);
+  }
+  EXPECT_EQ(q.stats().max_active, 1u);
+  end.open();
+  q.flush();
+  EXPECT_LE(most.load(), 2) << "one in the old pool, one in the new one";
+}
+
+// WQ-63, WQ-92: a delay that outlives the queue, whose pools had changed.
+TEST(set_attributes, leaves_no_way_to_a_queue_that_has_ended) {
+  test_runtime rt;
+  wring::delayed_work item{[] { ADD_FAILURE() << "its queue is gone"; }};
+  {
+    workqueue q{rt, {.name = "gone", .attributes = {.nice = 1}}};
+    q.queue_delayed(item, 1h);
+    q.set_attributes({.nice = 2});
+    q.set_attributes({.nice = 3});
+  }
+  workqueue next{rt, {.name = "in its place", .attributes = {.nice = 1}}};
+  EXPECT_FALSE(item.flush());
+  EXPECT_FALSE(item.pending());
+  rt.warnings.ignore();
+}
+
 // WQ-84, WQ-90, WQ-34: flush, drain and the end wait for all pools, also for those that were left.
 TEST(set_attributes, leaves_nothing_that_flush_and_drain_do_not_see) {
   test_runtime rt;
   std::atomic<int> ran{0};
-  gate end;
   {
     workqueue q{rt, {.name = "seen", .attributes = {.nice = 1}}};
     for (int nice = 2; nice < 8; ++nice) {
