@@ -303,8 +303,8 @@ std::string core::plan() const {
 
 std::string core::describe() const {
   base::writer w;
-  w.put("runtime: ", pools_.planned(), " CPUs planned for (", plan(), "), ", report_.warnings(),
-        " warnings, ", time_.armed(), " timers armed", is_early() ? ", no threads before start()" : "", "\n");
+  w.put("runtime: ", pools_.planned(), " CPUs planned for (", plan(), "), ", report_.warnings(), " warnings, ",
+        time_.armed(), " timers armed", is_early() ? ", no threads before start()" : "", "\n");
   pools_.for_each([&](const sched::worker_pool& pool) { pool.describe(w); });
   const base::lock_guard lock{components_mu_};
   if (workqueues_) workqueues_->describe(w);

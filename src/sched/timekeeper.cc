@@ -70,7 +70,7 @@ void timekeeper::renew_in_child() {
   reporter& report = report_;
   const place& home = home_;
   const bool held = held_.load(base::order::relaxed);
-    const auto check = check_;
+  const auto check = check_;
   void* const context = check_context_;
   const auto interval = check_interval_;
   std::construct_at(this, shards, stack_bytes, report, home, held);

@@ -255,7 +255,7 @@ void expect_events(const sim::report& report) {
   EXPECT_SIM_EVENT(report, "stall floor raised", 0.01);
   EXPECT_SIM_EVENT(report, "stuck leader relieved", 0.05);
   EXPECT_SIM_EVENT(report, "a worker was seen to wait", 0.2);
-  EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.005);
+  EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.001);
   EXPECT_SIM_EVENT(report, "thread creation refused", 0.2);
   EXPECT_SIM_EVENT(report, "a rescuer was of use", 0.01);
   EXPECT_SIM_EVENT(report, "disabled", 0.5);
