@@ -150,10 +150,10 @@ struct workqueue_options {
 class WRING_EXPORT workqueue {
  public:
   // Throws std::system_error if the options are not valid (EINVAL) or the runtime cannot start (EAGAIN).
-  explicit workqueue(workqueue_options options = {});
-  workqueue(runtime& where, workqueue_options options);
-  static result<workqueue> create(workqueue_options options = {});
-  static result<workqueue> create(runtime& where, workqueue_options options);
+  explicit workqueue(const workqueue_options& options = {});
+  workqueue(runtime& where, const workqueue_options& options);
+  static result<workqueue> create(const workqueue_options& options = {});
+  static result<workqueue> create(runtime& where, const workqueue_options& options);
   // Drains, then gives everything back (WQ-34). From a callback of this queue: misuse (WQ-35). Before runtime::start():
   // if something is queued, the runtime is started, with a warning.
   ~workqueue();

@@ -82,7 +82,7 @@ class registry final : public component {
   void commit(change& c) noexcept WRING_REQUIRES(mapping_mu_);
   std::unique_ptr<slots> divided(pool_workqueue& first, const mapping& m, const std::vector<pool_workqueue*>& members,
                                  bool per_cpu);
-  [[nodiscard]] static queue_settings settings_of(pool_workqueue& first) WRING_REQUIRES(mapping_mu_);
+  [[nodiscard]] queue_settings settings_of(pool_workqueue& first) WRING_REQUIRES(mapping_mu_);
   void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   void change_limits(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   static void start(sched::worker_pool& pool);

@@ -25,8 +25,8 @@ detail::pool_workqueue& opened(runtime& where, const workqueue_options& options)
 
 }  // namespace
 
-workqueue::workqueue(workqueue_options options) : workqueue{runtime::default_instance(), options} {}
-workqueue::workqueue(runtime& where, workqueue_options options) : pwq_{&opened(where, options)} {}
+workqueue::workqueue(const workqueue_options& options) : workqueue{runtime::default_instance(), options} {}
+workqueue::workqueue(runtime& where, const workqueue_options& options) : pwq_{&opened(where, options)} {}
 workqueue::workqueue(workqueue&& other) noexcept : pwq_{std::exchange(other.pwq_, nullptr)} {}
 
 workqueue::~workqueue() {
@@ -39,7 +39,7 @@ workqueue::~workqueue() {
   pwq_->home().workqueues<detail::registry>().close(*pwq_);
 }
 
-result<workqueue> workqueue::create(workqueue_options options) {
+result<workqueue> workqueue::create(const workqueue_options& options) {
   try {
     return create(runtime::default_instance(), options);
   } catch (const std::system_error& e) {
@@ -47,7 +47,7 @@ result<workqueue> workqueue::create(workqueue_options options) {
   }
 }
 
-result<workqueue> workqueue::create(runtime& where, workqueue_options options) {
+result<workqueue> workqueue::create(runtime& where, const workqueue_options& options) {
   try {
     return workqueue{opened(where, options)};
   } catch (const std::system_error& e) {
