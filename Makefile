@@ -5,7 +5,7 @@ DESTDIR ?=
 SAMPLE ?= $(firstword $(wildcard /usr/lib /usr/include /etc))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-dev release run test check bench soak coverage packages abi-record install clean
+.PHONY: help deps deps-dev release run test check bench soak coverage mutants packages abi-record install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -38,6 +38,9 @@ soak: deps-dev ## the long forms of test: many more seeds, coverage, clang-tidy 
 
 coverage: deps-dev ## which lines of the library the tests run
 	@dev/coverage
+
+mutants: deps-dev ## break the library in many small ways: does a test turn red each time?
+	@dev/mutants
 
 packages: deps-dev ## Debian packages, into build/packages
 	@dev/test packages

@@ -13,7 +13,7 @@ SECTIONS = ["Synopsis", "Meaning", "Errors", "Threads", "Example", "Rule", "See 
 FOLDER = "docs/reference"
 INDEX = f"{FOLDER}/README.md"
 BAD_INPUT = f"{FOLDER}/bad-input.md"
-OF_NO_HEADER = {INDEX, f"{FOLDER}/conformance.md"}
+OF_NO_HEADER = {INDEX, f"{FOLDER}/conformance.md", f"{FOLDER}/verification.md"}
 
 _LABEL = re.compile(r"\b(public|protected|private)\s*:(?!:)")
 _SCOPE = re.compile(r"\b(namespace|class|struct|enum)\b(?!.*[(=])")
