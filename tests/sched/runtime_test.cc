@@ -42,6 +42,14 @@ TEST(runtime, options_out_of_range_are_refused) {
   EXPECT_EQ(test::threads_named("wring/"), 0u);
 }
 
+TEST(runtime, options_at_the_end_of_their_range_are_accepted) {
+  const std::array<runtime_options, 6> good{
+      runtime_options{.cpus = 4'096},           runtime_options{.max_workers = 1},
+      runtime_options{.stack_bytes = 64 << 10}, runtime_options{.idle_timeout = 1ms},
+      runtime_options{.creation_retry = 1ms},   runtime_options{.stall_floor = 0ms}};
+  for (const runtime_options& o : good) EXPECT_TRUE(runtime::create(o).has_value());
+}
+
 class environment {
  public:
   explicit environment(const char* value) { ::setenv("WRING_CPUS", value, 1); }

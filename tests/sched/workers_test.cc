@@ -109,6 +109,21 @@ TEST(workers, no_more_workers_are_made_than_work_needs) {
   EXPECT_LE(rt.pool().workers_max, 2u);
 }
 
+// WQ-143. Of many idle workers sixteen are told, and that there are more.
+TEST(workers, a_description_names_the_first_sixteen_that_are_idle) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "many"}};
+  { crowd some{queue, 20}; }
+  eventually([&] { return rt.pool().idle >= 20; });
+  const std::string told = rt->describe();
+  const std::string label = "  idle, the next one first:";
+  const std::size_t begin = told.find(label);
+  ASSERT_NE(begin, std::string::npos) << told;
+  const std::string line = told.substr(begin + label.size(), told.find('\n', begin) - begin - label.size());
+  EXPECT_EQ(std::count(line.begin(), line.end(), ' '), 17) << line;  // one before each number, and before the dots
+  EXPECT_TRUE(line.ends_with(" ...")) << line;
+}
+
 // WQ-104. Method: with everybody parked, item after item runs on the worker that parked last.
 TEST(workers, the_worker_that_parked_last_is_woken_first) {
   test_runtime rt{{.cpus = 2}};

@@ -209,8 +209,9 @@ wring::workqueue with_rescuer(world& w, wring::workqueue_options o) {
 }
 
 // Callbacks of one queue wait for items of another one, which has a rescuer; and two threads publish to both.
-void rescue(const wring::runtime_options& o, const wring::workqueue_options& what) {
+void rescue(const wring::runtime_options& o, const wring::workqueue_options& what, std::uint64_t patience_ns = ~0ULL) {
   world w{o};
+  const std::uint64_t begin = sim::now_ns();
   int ran = 0;
   int waited = 0;
   {
@@ -238,6 +239,7 @@ void rescue(const wring::runtime_options& o, const wring::workqueue_options& wha
     w->audit();
   }
   sim::check(ran == 12 && waited == 6, "all ran", ran, waited);
+  sim::check(sim::now_ns() - begin < patience_ns, "in time", sim::now_ns() - begin);
 }
 
 // WQ-110..112, WQ-157. Method: threads are refused, or a single worker may exist; the next try is an hour away.
@@ -249,6 +251,14 @@ TEST(wq_supply, a_rescuer_runs_what_all_workers_wait_for_while_threads_are_refus
     EXPECT_SIM_OK(report);
     EXPECT_SIM_EVENT(report, "rescued", 0.2);
   }
+}
+
+// WQ-110. Method: timers fire when they are due, so if an hour has passed, then nobody called a rescuer on behalf of
+// those who relied on a thread that was being made when the system refused it.
+TEST(wq_supply, a_rescuer_is_called_also_for_who_relied_on_a_thread_that_is_refused) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1000, .faults = sim::profile::creation_never_works, .timers = false}, [] {
+    rescue({.cpus = 2, .max_workers = 8, .creation_retry = 3'600'000ms}, {.name = "vital"}, 600 * second_ns);
+  }));
 }
 
 TEST(wq_supply, a_rescuer_runs_what_all_workers_wait_for_at_the_limit) {
