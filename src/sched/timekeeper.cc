@@ -140,15 +140,16 @@ void timekeeper::run() noexcept {
     sleep_until_.store(base::never.ns, base::order::seq_cst);
     const base::instant now = base::clock::now();
     base::instant next = fire_due(now);
-    base::instant look = base::never;
+    bool busy = false;
     // Acquire: pairs with add_pool().
-    for (worker_pool* p = pools_.load(base::order::acquire); p != nullptr; p = p->next)
-      look = std::min(look, p->look(now));
-    if (check_ != nullptr && look != base::never && now >= check_due_) {
+    for (worker_pool* p = pools_.load(base::order::acquire); p != nullptr; p = p->next) {
+      busy |= check_ != nullptr && p->watched();  // before the look, after which it may be quiet
+      next = std::min(next, p->look(now));
+    }
+    if (busy && now >= check_due_) {
       check_due_ = now + check_interval_;
       check_(check_context_);
     }
-    next = std::min(next, look);
     sleep_until_.store(next.ns, base::order::seq_cst);
     parker_.park(next);
   }

@@ -16,6 +16,9 @@ namespace {
 
 [[noreturn]] void give_up(std::errc code, const char* why) { throw std::system_error{std::make_error_code(code), why}; }
 
+// Of an ordered queue, which takes a new one for each change while an old one is busy.
+constexpr unsigned left_busy_most = 256;
+
 void fill(slots& s, const mapping& m, const std::vector<pool_workqueue*>& members, bool rest_in_turn) noexcept {
   if (!rest_in_turn) {
     for (unsigned cpu = 0; cpu < s.size(); ++cpu) {
@@ -46,9 +49,15 @@ queue_settings registry::settings_of(pool_workqueue& first) {
 
 // One that uses that pool; of an ordered queue one that is empty, so that its items begin behind all others.
 pool_workqueue& registry::member_for(pool_workqueue& first, const part& p) {
+  unsigned busy = 0;
   for (pool_workqueue* q = &first; q != nullptr; q = q->next_member()) {
-    if (&q->pool() != p.pool) continue;
-    if (!first.ordered() || !q->is_retired() || q->may_be_used_again()) return *q;
+    const bool usable = !first.ordered() || !q->is_retired() || q->may_be_used_again();
+    if (&q->pool() == p.pool && usable) return *q;
+    busy += usable ? 0U : 1U;
+  }
+  if (busy >= left_busy_most) {
+    give_up(std::errc::resource_unavailable_try_again,
+            "wring: the queue still has what was queued before its last 256 changes of pools");
   }
   pool_workqueue& made = memory_.acquire();
   int error = -ENOMEM;
