@@ -143,11 +143,10 @@ class WRING_EXPORT runtime {
   static bool configure_default(const runtime_options& options);
 
   // What runtime_options::start_later has put off: makes the timekeeper, and the first worker of each pool and the
-  // rescuer of each queue that exist; what has been queued runs. They run where the caller does, and the CPUs planned
-  // for are those of now, as if the runtime had been made now; but per-CPU and per-node queues that exist stay on the
-  // CPUs of then. Throws std::system_error (EAGAIN) if the system refuses a thread; nothing is lost, and it may be
-  // called again. Without such an option, a second time, or after shutdown() it does nothing; in a forked child it
-  // makes the threads that would be made at need. Any thread.
+  // rescuer of each queue that exist; what has been queued runs. They run where the caller does, and the CPUs are those
+  // of now, as replan() finds them. Throws as replan(), and std::system_error (EAGAIN) if the system refuses a thread;
+  // nothing is lost, and it may be called again. Without such an option, a second time, or after shutdown() it does
+  // nothing; in a forked child it makes the threads that would be made at need. Any thread.
   void start();
 
   // Reads the affinity mask, the CPU quota and WRING_CPUS again and plans for them from now on; returns the number of

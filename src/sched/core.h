@@ -70,9 +70,10 @@ class core {
   core* next = nullptr;  // in the list of fork.cc
   core* prev = nullptr;
 
-  // Makes the threads that are missing (start.cc), the first ones unless runtime_options::start_later: 0 or -errno.
+  // Makes the threads that are missing (start.cc): 0 or -errno.
   int start();
-  int start_unless_later() { return options_.start_later ? 0 : start(); }
+  // The first ones, before anybody knows of this, unless runtime_options::start_later says otherwise: 0 or -errno.
+  int start_unless_later() { return options_.start_later ? 0 : start_first(); }
   // Before that nothing runs, and waiting has no end (WQ-145).
   [[nodiscard]] bool is_early() const noexcept { return time_.is_held(); }
   // True, and `call`, which will not wait for what cannot run, is warned about.
@@ -152,6 +153,7 @@ class core {
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
   void require_existing(const sched::cpu_list& cpus, const char* call);
   void follow_system() noexcept;
+  int start_first();
   void take_place();
 
   runtime* owner_ = nullptr;

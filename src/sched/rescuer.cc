@@ -60,8 +60,10 @@ int rescuer::start() noexcept {
   if (home_.starts_later()) return 0;
   {
     const base::lock_guard lock{thread_mu_};
-    if (thread_.joinable() || stopping_.load(base::order::relaxed)) return 0;
-    if (const int error = create(); error != 0) return error;
+    if (stopping_.load(base::order::relaxed)) return 0;
+    if (!thread_.joinable()) {
+      if (const int error = create(); error != 0) return error;
+    }
   }
   ready_.wait();
   return 0;

@@ -8,13 +8,17 @@
 
 namespace wring::detail {
 
+int core::start_first() {
+  const int error = time_.start();
+  return error != 0 ? error : pools_.managed(sched::urgency::normal).start();
+}
+
 // The timekeeper's is the first one: from then on others are made as they are needed, whatever is refused below.
 int core::start() {
   const base::lock_guard lock{starting_mu_};
   if (shutting_down()) return 0;
   take_place();
-  int error = time_.start();
-  if (error == 0) error = pools_.managed(sched::urgency::normal).start();
+  int error = start_first();
   if (component* const queues = existing_component(); error == 0 && queues != nullptr) error = queues->start_threads();
   return error == -ECANCELED ? 0 : error;  // shut down meanwhile
 }

@@ -110,23 +110,7 @@ pool_workqueue& registry::add(pool_workqueue& q, std::shared_ptr<sched::rescuer>
   refuse_after_shutdown();
 }
 
-// A runtime that starts later may have done so before the queue was on the list, but after it was looked whether
-// threads are to be made.
 pool_workqueue& registry::open(const workqueue_options& asked, bool is_system) {
-  pool_workqueue& q = open_now(asked, is_system);
-  if (!core_.options().start_later || core_.is_early()) return q;
-  int error = 0;
-  for_each_member(q, [&error](const pool_workqueue& member) {
-    if (error == 0) error = member.pool().start();
-  });
-  if (error == 0 && q.rescuer) error = q.rescuer->start();
-  if (error == 0 || error == -ECANCELED) return q;  // the latter: shut down meanwhile
-  close(q);
-  throw std::system_error{std::error_code{-error, std::generic_category()},
-                          "wring: the queue's first threads could not be created"};
-}
-
-pool_workqueue& registry::open_now(const workqueue_options& asked, bool is_system) {
   check(asked);
   workqueue_options options = asked;
   if (asked.bh) options.per_cpu = true;
@@ -260,14 +244,18 @@ void registry::close(pool_workqueue& q) noexcept {
   release(q);
 }
 
-// Pools stay, and so do rescuers while they are held here.
+// A queue that is made or mapped at the same time has done so when it is looked at here, or finds the runtime started:
+// both happen under mapping_mu_. Pools stay, and so do rescuers while they are held here.
 int registry::start_threads() {
   std::vector<sched::worker_pool*> pools;
   std::vector<std::shared_ptr<sched::rescuer>> rescuers;
-  for_each_open([&](pool_workqueue& q) {
-    if (!q.is_retired()) pools.push_back(&q.pool());
-    if (q.rescuer) rescuers.push_back(q.rescuer);
-  });
+  {
+    const base::lock_guard lock{mapping_mu_};
+    for_each_open([&](pool_workqueue& q) {
+      if (!q.is_retired()) pools.push_back(&q.pool());
+      if (q.rescuer) rescuers.push_back(q.rescuer);
+    });
+  }
   int error = 0;
   for (auto pool = pools.begin(); error == 0 && pool != pools.end(); ++pool) error = (*pool)->start();
   for (auto r = rescuers.begin(); error == 0 && r != rescuers.end(); ++r) error = (*r)->start();

@@ -86,7 +86,6 @@ class registry final : public component {
   void change_settings(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   void change_limits(pool_workqueue& q, const queue_settings& s) WRING_REQUIRES(mapping_mu_);
   static void start(sched::worker_pool& pool);
-  pool_workqueue& open_now(const workqueue_options& options, bool is_system);
   pool_workqueue& add(pool_workqueue& q, std::shared_ptr<sched::rescuer> its_rescuer);
   unsigned clamped(unsigned max_active, const std::string& name);
   void release(pool_workqueue& q) noexcept;

@@ -102,7 +102,7 @@ TEST(refusal, of_the_first_threads_is_an_error_and_leaves_nothing_behind) {
 // by itself as soon as the system allows it.
 TEST(refusal, of_threads_at_a_later_start_loses_nothing) {
   in_limited_process([]() -> std::string {
-    runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+    { const runtime first{{.cpus = 1}}; }  // a sanitizer's own thread comes with the first one
     for (const std::size_t allowed : {0u, 1u, 2u}) {
       eventually([] { return test::threads_named("wring/") == 0; });
       allow_threads(100);
