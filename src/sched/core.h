@@ -75,7 +75,7 @@ class core {
   // The first ones, before anybody knows of this, unless runtime_options::start_later says otherwise: 0 or -errno.
   int start_unless_later() { return options_.start_later ? 0 : start_first(); }
   // Before that nothing runs, and waiting has no end (WQ-145).
-  [[nodiscard]] bool is_early() const noexcept { return time_.is_held(); }
+  [[nodiscard]] bool is_early() const noexcept { return options_.start_later && time_.is_held(); }
   // True, and `call`, which will not wait for what cannot run, is warned about.
   bool is_too_early_for(const char* call);
   // For a call that cannot return before everything has run; warned about, unless the threads are there.

@@ -53,6 +53,7 @@ void worker_pool::settle(worker& w) noexcept {
 // A worker that was woken begins in its pod; from there the system may move it about the pool's CPUs. On none of these
 // it is only if somebody outside has changed its mask.
 void worker_pool::come_home(worker& w) noexcept {
+  w.woken = false;
   if (w.placed != place_version_.load(base::order::relaxed)) settle(w);
   if (disassociated_.load(base::order::relaxed)) return;
   const auto cpu = static_cast<unsigned>(std::max(base::syscall::current_cpu(), 0));

@@ -106,6 +106,7 @@ worker_pool& pools::join(const pool_key& key) {
 }
 
 void pools::leave(worker_pool& pool) noexcept {
+  if (pool.index() < unbound_count) return;  // without a key
   const base::lock_guard lock{mu_};
   for (auto& [key, there] : of_keys_) {
     if (there.pool != &pool) continue;

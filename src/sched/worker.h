@@ -70,6 +70,7 @@ class alignas(base::cache_line) worker {
   unsigned blocking_depth = 0;
   bool described = false;
   std::uint32_t placed = 0;  // the version of the pool's placement that it follows
+  bool woken = false;        // since it served last
   bool repatriated = false;  // it was taken back to its pod, and has served nothing since
   base::local_cache blocks;
 

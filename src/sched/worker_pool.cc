@@ -211,7 +211,7 @@ void worker_pool::run(worker& w) noexcept {
   for (;;) {
     w.parker.park();
     if (w.leaving.load(base::order::relaxed)) break;  // ordered by the parker
-    if (place_version_.load(base::order::relaxed) != 0) come_home(w);
+    w.woken = true;
     source* s = search(w);  // the waker has claimed a slot: awake and searching
     while (s != nullptr) s = serve(w, *s);
     // A callback forked and came back in the child. That was the program's only thread there, and has nothing left to
@@ -249,8 +249,9 @@ source* worker_pool::search(worker& w) noexcept {
 // Awake on entry, not searching. The next source, on the same terms, or null: parked (or leaving).
 source* worker_pool::serve(worker& w, source& first) noexcept {
   ensure_spare();
-  if (place_version_.load(base::order::relaxed) != w.placed) [[unlikely]]
-    settle(w);
+  const std::uint32_t version = place_version_.load(base::order::relaxed);
+  if (version != w.placed || (version != 0 && w.woken)) [[unlikely]]
+    come_home(w);
   first.serve(w);
   if (worker::current() != &w) return nullptr;  // see run()
   if (rings_.load(base::order::relaxed) != 0 && pressed()) recount_by_rings();

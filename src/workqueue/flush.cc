@@ -133,6 +133,7 @@ void flush_members(pool_workqueue& q) noexcept {
 // An item may move on from a pool that is looked at to one that was looked at before; but then something starts
 // between two rounds.
 bool members_are_idle(pool_workqueue& q) noexcept {
+  if (q.is_alone()) return q.is_idle();
   bool idle = true;
   std::array<std::uint64_t, 2> started{};
   for (std::uint64_t& sum : started) {
@@ -140,7 +141,6 @@ bool members_are_idle(pool_workqueue& q) noexcept {
       idle = idle && member.is_idle();
       sum += member.items_started();
     });
-    if (q.is_alone()) return idle;
   }
   return idle && started[0] == started[1];
 }
@@ -169,6 +169,12 @@ bool drain(pool_workqueue& q) noexcept {
   }
   registry& queues = q.home().workqueues<registry>();
   queues.begin_drain(q);
+  flush_until_empty(q);
+  queues.end_drain(q);
+  return true;
+}
+
+void flush_until_empty(pool_workqueue& q) noexcept {
   for (unsigned rounds = 1;; ++rounds) {
     flush_members(q);
     if (members_are_idle(q)) break;
@@ -177,8 +183,6 @@ bool drain(pool_workqueue& q) noexcept {
                              " rounds: its items keep queueing others");
     }
   }
-  queues.end_drain(q);
-  return true;
 }
 
 pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_item& barrier) noexcept {

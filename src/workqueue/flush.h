@@ -9,5 +9,7 @@ class pool_workqueue;
 // `q`: any pool_workqueue of the queue.
 bool flush(pool_workqueue& q) noexcept;
 bool drain(pool_workqueue& q) noexcept;
+// Of a queue that is closed already, and not from its callbacks.
+void flush_until_empty(pool_workqueue& q) noexcept;
 
 }  // namespace wring::detail

@@ -559,6 +559,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   next_member_.store(nullptr, base::order::relaxed);
   heir_.store(nullptr, base::order::relaxed);
   per_cpu_ = options.per_cpu;
+  has_members_ = is_divided_ = false;
   unmanaged_ = options.unmanaged;
   cpu_intensive_ = options.cpu_intensive && options.per_cpu;  // WQ-26: no effect when unbound
   on_exception_ = options.on_exception;
@@ -661,11 +662,8 @@ bool pool_workqueue::at_rest() noexcept {
 
 // Who still comes by an outdated pointer is refused, and sent nowhere.
 void pool_workqueue::end() noexcept {
-  const visit hold{*this};
   generation_.fetch_add(1, base::order::acq_rel);
-  heir_.store(nullptr, base::order::relaxed);
-  slots_.store(nullptr, base::order::relaxed);
-  word_.fetch_and(~retired, base::order::acq_rel);
+  if (first_ != this || has_members_) word_.fetch_and(~retired, base::order::acq_rel);
 }
 
 // What the parent's other threads were about to change is not looked at, only overwritten.

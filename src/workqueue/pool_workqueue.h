@@ -89,16 +89,23 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] pool_workqueue* next_member() const noexcept {
     return next_member_.load(base::order::acquire);  // pairs with add_member()
   }
-  // At the end; of the first. They stay until the end of the queue.
+  // At the end; of the first. They stay until the end of the queue. Under registry::mapping_mu_.
   void add_member(pool_workqueue& member) noexcept;
+  // As for_each_member(), of the first, once the queue keeps its pools for good.
+  template <class F>
+  void for_each_at_the_end(const F& call);
   // Null: all items of the queue go to its first.
   [[nodiscard]] slots* division() const noexcept {
     return first_->slots_.load(base::order::acquire);  // pairs with divide()
   }
   // Of the first, once in its life, which then owns them.
   void divide(std::unique_ptr<slots> its_slots) noexcept;
+  // Back to the caller, at the end.
+  [[nodiscard]] std::unique_ptr<slots> take_division() noexcept;
   // From now on items go elsewhere; to `heir`, if that is not null, which is unplugged once the last item has ended.
   void retire(pool_workqueue* heir) noexcept;
+  // At the end: it counts among the users of its pool.
+  [[nodiscard]] bool uses_its_pool() const noexcept { return (first_ == this && !has_members_) || !is_retired(); }
   [[nodiscard]] bool is_retired() const noexcept { return (word_.load(base::order::relaxed) & retired) != 0; }
   // Of a retired one of an ordered queue: nothing is left of its time.
   [[nodiscard]] bool may_be_used_again() noexcept;
@@ -279,6 +286,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   bool ordered_ = false;
   bool per_cpu_ = false;
   bool system_ = false;
+  bool is_divided_ = false;   // slots_ is not null; as the next one
+  bool has_members_ = false;  // besides the first; written and read under registry::mapping_mu_, or at the end
   wring::on_exception on_exception_{};
   error_handler on_error_ = nullptr;
   void* error_context_ = nullptr;
@@ -336,6 +345,16 @@ void for_each_member(pool_workqueue& q, const F& call) {
     pool_workqueue* const next = member->next_member();  // first: the call may end the member's life
     call(*member);
     member = next;
+  }
+}
+
+// A queue that has never had another pool, as most, is spared the looks.
+template <class F>
+void pool_workqueue::for_each_at_the_end(const F& call) {
+  if (has_members_) {
+    for_each_member(*this, call);
+  } else {
+    call(*this);
   }
 }
 

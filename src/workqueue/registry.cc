@@ -222,21 +222,21 @@ bool registry::freeze_busy() noexcept {
 void registry::close(pool_workqueue& q) noexcept {
   {
     const base::lock_guard lock{mapping_mu_};  // from now on it keeps its pools
-    for_each_member(q, [](pool_workqueue& member) { member.refuse(); });
+    q.for_each_at_the_end([](pool_workqueue& member) { member.refuse(); });
   }
   if (core_.is_early()) {
     bool rest = true;
-    for_each_member(q, [&rest](pool_workqueue& member) { rest = member.at_rest() && rest; });
+    q.for_each_at_the_end([&rest](pool_workqueue& member) { rest = member.at_rest() && rest; });
     if (!rest) core_.start_for("the end of a queue that is not empty");
   }
-  drain(q);
-  for_each_member(q, [](pool_workqueue& member) {
+  flush_until_empty(q);
+  q.for_each_at_the_end([](pool_workqueue& member) {
     for (base::patience p; !member.at_rest(); p.pause()) continue;
   });
   std::shared_ptr<sched::rescuer> its_rescuer;
   {
     const base::lock_guard lock{mu_};
-    for_each_member(q, [this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.remove(member); });
+    q.for_each_at_the_end([this](pool_workqueue& member) WRING_NO_ANALYSIS { open_.remove(member); });
     its_rescuer = std::move(q.rescuer);
   }
   if (its_rescuer) its_rescuer->dismiss();
@@ -271,13 +271,13 @@ void registry::end_threads() noexcept {
 }
 
 void registry::release(pool_workqueue& q) noexcept {
-  const std::unique_ptr<slots> its_slots{q.division()};
+  const std::unique_ptr<slots> its_slots{q.take_division()};
   q.settings.reset();
-  for_each_member(q, [this](pool_workqueue& member) {
-    if (!member.is_retired()) core_.pools().leave(member.pool());
+  q.for_each_at_the_end([this](pool_workqueue& member) {
+    if (member.uses_its_pool()) core_.pools().leave(member.pool());
     member.end();
+    memory_.release(member);
   });
-  for_each_member(q, [this](pool_workqueue& member) { memory_.release(member); });
 }
 
 workqueue& registry::system_queue(system_kind which) {

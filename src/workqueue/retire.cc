@@ -36,13 +36,19 @@ void pool_workqueue::open_beside(pool_workqueue& its_first, sched::worker_pool& 
 }
 
 void pool_workqueue::add_member(pool_workqueue& member) noexcept {
+  has_members_ = true;
   pool_workqueue* last = this;
   while (pool_workqueue* const after = last->next_member_.load(base::order::relaxed)) last = after;
   last->next_member_.store(&member, base::order::release);  // pairs with next_member()
 }
 
 void pool_workqueue::divide(std::unique_ptr<slots> its_slots) noexcept {
+  is_divided_ = true;
   slots_.store(its_slots.release(), base::order::release);  // pairs with division()
+}
+
+std::unique_ptr<slots> pool_workqueue::take_division() noexcept {
+  return std::unique_ptr<slots>{is_divided_ ? slots_.exchange(nullptr, base::order::relaxed) : nullptr};
 }
 
 // The heir is known first: who finds the bit goes there. It is unplugged here if nothing is left.

@@ -151,8 +151,9 @@ TEST(wq_supply, a_pool_that_starts_nothing_is_reported_unless_the_watchdog_is_of
       sim::check(off ? told == 0 : told <= 3, "each second", told);
       sim::check(told == w.warnings_with(" though work waits (runtime_options::watchdog_threshold)"),
                  "with the option");
-      const std::uint64_t counted = w->stats().pools[0].stall_reports;  // first counted, then told
-      sim::check(counted == told || counted == told + 1, "and counted", told, counted);
+      const std::uint64_t counted = w->stats().pools[0].stall_reports;
+      sim::check(counted <= told + 1 && told <= counted + 1, "and counted, but for one that is on its way", told,
+                 counted);
       if (told != 0) sim::count("a stall was reported");
     });
     EXPECT_SIM_OK(report);
