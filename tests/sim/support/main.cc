@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// main of wring_sim_tests: tells the simulator how to run a test again, and prints what all runs did.
+// main of the simulations: tells the simulator how to run a test again, and prints what all runs did.
 #include "support/sim_test.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <string>
 
@@ -30,7 +31,7 @@ namespace {
 
 std::string command() {
   const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-  std::string text = "wring_sim_tests";
+  std::string text = program_invocation_short_name;
   if (info != nullptr) text += std::string{" --gtest_filter="} + info->test_suite_name() + '.' + info->name();
   return text;
 }
