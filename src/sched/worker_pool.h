@@ -72,9 +72,7 @@ class worker_pool {
   // Creates the first worker if there is none (WQ-103), but before runtime::start(). 0 or -errno; -ECANCELED once the
   // pool ends.
   int start();
-  [[nodiscard]] bool starts_later() const noexcept {
-    return services_.options.start_later && services_.time.is_held();
-  }
+  [[nodiscard]] bool starts_later() const noexcept { return services_.options.start_later && services_.time.is_held(); }
   // All workers end; nothing may be offered any more.
   void stop();
 
