@@ -101,13 +101,16 @@ struct workqueue_stats {
   bool congested;                 // items wait although a worker is free: active == max_active (WQ-70)
   std::uint64_t items_started;    // a worker that runs short items in a row counts them every 64
   std::uint64_t items_completed;  // the rest is in flight (WQ-137)
-  std::uint64_t cpu_intensive;    // callbacks that left the count because of the CPU time they used (WQ-79)
-  std::uint64_t repatriated;      // workers that were taken back to their pod to serve this queue (WQ-117)
-  std::uint64_t cm_wakeups;       // callbacks that blocked while work of some queue waited: it got another worker
-  std::uint64_t exceptions;       // callbacks that ended with an exception under on_exception::report
-  std::uint64_t rejected;         // queue calls refused because of drain or destruction (WQ-46)
-  std::uint64_t maydays;          // how often its rescuer was called (WQ-110)
-  std::uint64_t rescued;          // items that it has started
+  // Of its callbacks, sampled: what a thread has used is charged once it has served for 1 ms, to the queue it serves
+  // then. 0 if the CPU clocks of threads cannot be read.
+  std::chrono::nanoseconds cpu_time;
+  std::uint64_t cpu_intensive;  // callbacks that left the count because of the CPU time they used (WQ-79)
+  std::uint64_t repatriated;    // workers that were taken back to their pod to serve this queue (WQ-117)
+  std::uint64_t cm_wakeups;     // callbacks that blocked while work of some queue waited: it got another worker
+  std::uint64_t exceptions;     // callbacks that ended with an exception under on_exception::report
+  std::uint64_t rejected;       // queue calls refused because of drain or destruction (WQ-46)
+  std::uint64_t maydays;        // how often its rescuer was called (WQ-110)
+  std::uint64_t rescued;        // items that it has started
 };
 
 }  // namespace wring

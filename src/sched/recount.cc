@@ -27,7 +27,7 @@ constexpr std::int64_t just_now_ns = 4 * wait_overlooked_ns;
 // So long a CPU clock has to stand still. A thread that waits for a CPU looks the same.
 constexpr auto clock_stands_still = std::chrono::milliseconds{10};
 // So often at most workers between two items look at the others' rings.
-constexpr std::uint64_t ring_looks_apart_us = 20;
+constexpr std::uint64_t ring_looks_apart_ns = 20'000;
 // How fast the estimate of waiting workers forgets, per look.
 constexpr double kept_of_estimate = 0.95;
 // The number of no turn, for worker::measured_turn.
@@ -80,7 +80,7 @@ void worker_pool::recount_by_rings() noexcept {
   std::optional<at_work> waiting;
   if (!rings_mu_.try_lock()) return;
   const std::uint64_t now = base::clock::ticks();
-  if (now - rings_looked_at_ >= ring_looks_apart_us * base::clock::ticks_per_us()) {
+  if (now - rings_looked_at_ >= base::clock::ticks_of_ns(ring_looks_apart_ns)) {
     rings_looked_at_ = now;
     for_each_busy([&waiting](const at_work& b) {
       if (b.reasons == 0 && b.w.switches.look() == base::thread_sight::waiting) waiting.emplace(b);

@@ -138,6 +138,7 @@ bool rescuer::rescue(rescue_duty& d) noexcept {
   worker& w = *d.seat;
   worker::set_current(&w);
   w.thread_id.store(base::thread_id(), base::order::relaxed);
+  w.cpu.begin(base::cpu_time_of(base::thread_id()));
   d.pool.settle(w);
   bool again = false;
   for (unsigned items = 1; d.pool.exhausted() && d.pool.withdraw(d.of); ++items) {

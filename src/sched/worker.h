@@ -13,6 +13,7 @@
 #include "base/parker.h"
 #include "base/sync.h"
 #include "base/thread_watch.h"
+#include "sched/cpu_meter.h"
 #include "sched/source.h"
 
 #include <chrono>
@@ -59,7 +60,8 @@ class alignas(base::cache_line) worker {
   // holds that lock and sees `serving == this source` knows that both stay.
   base::bias bias;
   base::atomic<source*> serving{nullptr};
-  void* frame = nullptr;                    // what the source keeps about this worker
+  void* frame = nullptr;  // what the source keeps about this worker
+  cpu_meter cpu;
   base::atomic<std::uint8_t> out_of_count;  // inside an item; the reasons. Changed by who holds its source
   base::atomic<std::uint64_t> turns{0};  // the number of what it is in: an item, a child of its group, the rest of it
   base::atomic<const void*> code{nullptr};  // the callback it is in, children of a group's waiter included

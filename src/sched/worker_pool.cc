@@ -203,6 +203,7 @@ void worker_pool::main(void* p) {
   worker& w = *static_cast<worker*>(p);
   worker::set_current(&w);
   w.thread_id.store(base::thread_id(), base::order::relaxed);
+  w.cpu.begin(0);
   w.pool.settle(w);
   w.pool.run(w);
 }

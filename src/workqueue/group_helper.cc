@@ -39,11 +39,13 @@ void group_helper::serve(sched::worker& w) {
     w.code.store(nullptr, base::order::relaxed);
     w.serving.store(this, base::order::release);  // pairs with the timekeeper's look
   }
+  const std::uint64_t start = base::clock::ticks();
   {
     const helper_frame inside{*queue_};
     item_access::run_children(*group_, *queue_);
   }
   if (sched::worker::current() != &w) return;  // a child forked and came back in the forked process
+  queue_->charge_helper(w, base::clock::ticks() - start);
   {
     const base::lock_guard lock{mu_};
     pool.join_count(w);

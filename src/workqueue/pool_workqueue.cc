@@ -21,11 +21,6 @@ constexpr std::uint64_t long_item_ns = 1'500;
 constexpr unsigned items_per_turn = 64;
 constexpr unsigned items_per_turn_most = 1024;
 
-std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
-  static const std::uint64_t per_us = base::clock::ticks_per_us();
-  return ns * per_us / 1'000;
-}
-
 }  // namespace
 
 // ---- publishing -------------------------------------------------------------------------------------------
@@ -245,12 +240,21 @@ bool pool_workqueue::reopen() noexcept {
   }
 }
 
+void pool_workqueue::charge_cpu(sched::worker& w, std::uint64_t ticks) noexcept {
+  cpu_ns_ += w.cpu.served(ticks, w.thread_id.load(base::order::relaxed));
+}
+
+void pool_workqueue::charge_helper(sched::worker& w, std::uint64_t ticks) noexcept {
+  const visit hold{*this};
+  charge_cpu(w, ticks);
+}
+
 void pool_workqueue::take_average(std::uint64_t ticks, std::uint64_t items) noexcept {
   average_ticks_ = (average_ticks_ * 3 + ticks / items) / 4;
-  if (average_ticks_ < ticks_of_ns(short_item_ns)) {
+  if (average_ticks_ < base::clock::ticks_of_ns(short_item_ns)) {
     if (!unmanaged_) short_items_.store(true, base::order::relaxed);
     base::sometimes("queue of short items");
-  } else if (average_ticks_ > ticks_of_ns(long_item_ns)) {
+  } else if (average_ticks_ > base::clock::ticks_of_ns(long_item_ns)) {
     short_items_.store(false, base::order::relaxed);
   }
 }
@@ -258,7 +262,7 @@ void pool_workqueue::take_average(std::uint64_t ticks, std::uint64_t items) noex
 // One was long, or blocked. Until the average says otherwise, each worker takes one item at a time.
 void pool_workqueue::forget_short_items() noexcept {
   short_items_.store(false, base::order::relaxed);
-  average_ticks_ = ticks_of_ns(long_item_ns);
+  average_ticks_ = base::clock::ticks_of_ns(long_item_ns);
 }
 
 bool pool_workqueue::idle() const noexcept {
@@ -370,7 +374,7 @@ void pool_workqueue::serve(sched::worker& w) {
   } else {
     const std::uint64_t start = base::clock::ticks();
     x.began_ticks.store(start, base::order::relaxed);
-    if (run(x, *it)) finish(x, base::clock::ticks() - start);
+    if (run(x, *it)) finish(x, start, true);
   }
 }
 
@@ -393,7 +397,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
     const bool boundary = items % items_per_turn == 0;
     if (boundary && quick) {
       const std::uint64_t now = base::clock::ticks();
-      quick = now - window < items_per_turn * ticks_of_ns(long_item_ns);
+      quick = now - window < items_per_turn * base::clock::ticks_of_ns(long_item_ns);
       window = now;
     }
     if (boundary || !quick) {
@@ -430,7 +434,7 @@ void pool_workqueue::lead(execution& x, item* it) noexcept {
     }
     if (it == nullptr) return;
   }
-  finish(x, 0);
+  finish(x, start, false);
 }
 
 // The leader's last act in its section or under the lock; until then nobody else serves the queue as leader.
@@ -440,6 +444,7 @@ bool pool_workqueue::resign(execution& x, waiter_chain& ended, pool_workqueue*& 
   ended.add_all(x.waiters);
   x.running = nullptr;
   take_average(ticks, items);
+  charge_cpu(x.worker, ticks);
   stop_serving(x, ended);
   const bool offer = settle();
   heir = take_heir();
@@ -447,8 +452,9 @@ bool pool_workqueue::resign(execution& x, waiter_chain& ended, pool_workqueue*& 
   return offer;
 }
 
-// One item has ended that was not run as leader (any more).
-void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
+// One item has ended that was not run as leader (any more). Since `start_ticks` the queue is served, and that item was
+// `alone` in it.
+void pool_workqueue::finish(execution& x, std::uint64_t start_ticks, bool alone) noexcept {
   sched::worker_pool& pool = *pool_;
   for (;;) {
     waiter_chain ended;
@@ -456,14 +462,16 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     bool offer = false;
     bool taken_out = false;
     pool_workqueue* heir = nullptr;
+    const std::uint64_t ticks = base::clock::ticks() - start_ticks;
     {
       const visit hold{*this};
       WRING_ASSERT(x.messages == 0, x.messages, name_);  // only leaders get any
       pool.join_count(x.worker);
-      if (ticks != 0) take_average(ticks, 1);
+      if (alone) take_average(ticks, 1);
       started_.fetch_add(1, base::order::relaxed);
       it = next_handed(x, ended);
       if (it == nullptr) {
+        charge_cpu(x.worker, ticks);
         stop_serving(x, ended);
         offer = reopen();
         heir = take_heir();
@@ -478,7 +486,7 @@ void pool_workqueue::finish(execution& x, std::uint64_t ticks) noexcept {
     if (it == nullptr) return;
     x.began_ticks.store(base::clock::ticks(), base::order::relaxed);
     if (!run(x, *it)) return;
-    ticks = 0;
+    alone = false;
   }
 }
 
@@ -550,7 +558,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
 
 void pool_workqueue::open(core& where, const workqueue_options& options, sched::worker_pool& its_pool,
                           unsigned its_max_active, pool_workqueue* its_first) {
-  const std::uint64_t average = ticks_of_ns(long_item_ns);
+  const std::uint64_t average = base::clock::ticks_of_ns(long_item_ns);
   const visit hold{*this};
   if (core_ == nullptr) core_ = &where;  // once: who comes by an outdated pointer may be reading it
   pool_ = &its_pool;
@@ -585,6 +593,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
   cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
+  cpu_ns_ = 0;
   generation_.fetch_add(1, base::order::acq_rel);
   word_.store(0, base::order::release);
 }
@@ -692,6 +701,7 @@ void pool_workqueue::renew_in_child() noexcept {
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
   cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
+  cpu_ns_ = 0;
   word_.store((destroying_ ? closed : 0) | (word_.load(base::order::relaxed) & retired), base::order::release);
 }
 
@@ -707,12 +717,21 @@ void pool_workqueue::misuse(const char* what, const std::string& with) {
 workqueue_stats pool_workqueue::stats() {
   const visit hold{*this};
   const std::uint64_t completed = started_.load(base::order::relaxed);
+  std::int64_t cpu_ns = cpu_ns_;
+  if (active_ != 0) {
+    pool_->for_each_worker([&](const sched::worker& w) {
+      if (w.serving.load(base::order::relaxed) == this)
+        cpu_ns += w.cpu.to_be_charged(base::cpu_time_of(w.thread_id.load(base::order::relaxed)));
+      return false;
+    });
+  }
   return {.name = name_,
           .max_active = max_active_.load(base::order::relaxed),
           .active = active_,
           .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
           .items_started = completed + active_,
           .items_completed = completed,
+          .cpu_time = std::chrono::nanoseconds{cpu_ns},
           .cpu_intensive = cpu_intensive_seen_,
           .repatriated = repatriated_,
           .cm_wakeups = cm_wakeups_,

@@ -174,6 +174,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   };
   helping take_child(const task_group& group) noexcept;
   void child_done(const helping& h) noexcept;
+  // A worker that serves another source has run children for so long (WQ-137).
+  void charge_helper(sched::worker& w, std::uint64_t ticks) noexcept;
   // The caller is inside an item of this queue and is about to sleep. Listed until end_group_wait().
   struct outlook {
     bool child_waits;  // one that the caller may run
@@ -250,6 +252,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   item* find_child(const task_group& group, bool own_slot) noexcept;
   void call_back(const task_group* group) noexcept;  // null: all
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
+  void charge_cpu(sched::worker& w, std::uint64_t ticks) noexcept;
   void forget_short_items() noexcept;
   [[nodiscard]] bool leads(const sched::worker& w) const noexcept {
     return !cpu_intensive_ && !w.is_rescuer && (one_at_a_time() || short_items_.load(base::order::relaxed));
@@ -267,7 +270,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void lead(execution& x, item* it) noexcept;
   bool resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks, std::uint64_t items,
               std::uint64_t counted) noexcept;  // held
-  void finish(execution& x, std::uint64_t ticks) noexcept;
+  void finish(execution& x, std::uint64_t start_ticks, bool alone) noexcept;
   void on_callback_exception(const char* what) noexcept;
   void report_leaked_scope(sched::worker& w) noexcept;
   [[nodiscard]] bool chained_or_reject() noexcept;
@@ -315,6 +318,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
   base::list<group_wait> group_waits_;
+  std::int64_t cpu_ns_ = 0;  // of what was charged (cpu_meter.h)
   std::uint64_t cpu_intensive_seen_ = 0;
   std::uint64_t cm_wakeups_ = 0;
   std::uint64_t repatriated_ = 0;

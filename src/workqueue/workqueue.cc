@@ -219,6 +219,7 @@ workqueue_stats workqueue::stats() const {
     sum.congested = sum.congested || s.congested;
     sum.items_started += s.items_started;
     sum.items_completed += s.items_completed;
+    sum.cpu_time += s.cpu_time;
     sum.cpu_intensive += s.cpu_intensive;
     sum.repatriated += s.repatriated;
     sum.cm_wakeups += s.cm_wakeups;

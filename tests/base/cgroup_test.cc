@@ -3,6 +3,7 @@
 #include "base/cgroup.h"
 
 #include "base/fake_root.h"
+#include "support/control_group.h"
 
 #include <gtest/gtest.h>
 
@@ -313,79 +314,24 @@ TEST(cgroup_garbage, a_group_thousands_of_levels_deep_is_read_to_its_end) {
 
 // --- the machine --------------------------------------------------------------------------------------------
 
-bool write_line(const std::filesystem::path& file, const std::string& line) {
-  std::ofstream out{file};
-  out << line << std::flush;
-  return out.good();
+// Of CPU time; microseconds of each 100000.
+const char* quota_file(const test::control_group& g) { return g.is_v2() ? "cpu.max" : "cpu.cfs_quota_us"; }
+bool limit(const test::control_group& g, const char* quota) {
+  return g.set(quota_file(g), g.is_v2() ? std::string{quota} + " 100000" : quota);
 }
 
-// A real group below the one this process is in, with another inside. Gone at the end.
-class real_groups {
- public:
-  real_groups() : obstacle_{make()} {}
-  real_groups(const real_groups&) = delete;
-  real_groups& operator=(const real_groups&) = delete;
-  ~real_groups() {
-    if (parent_.empty()) return;
-    ::rmdir(child().c_str());
-    ::rmdir(parent_.c_str());
+// What a process in the group finds; nothing if there was no getting into it.
+std::optional<unsigned> found_inside(const test::control_group& g) {
+  const pid_t inside = ::fork();
+  if (inside == 0) {
+    if (!g.enter()) ::_exit(200);
+    ::_exit(static_cast<int>(read_cpu_quota().cpus.value_or(100)));
   }
-
-  // Empty: they can be used.
-  [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
-  [[nodiscard]] const std::filesystem::path& parent() const { return parent_; }
-  [[nodiscard]] std::filesystem::path child() const { return parent_ / "inner"; }
-  // Microseconds of each 100000.
-  [[nodiscard]] bool limit(const std::filesystem::path& group, const char* quota) const {
-    return write_line(group / quota_file(), v2_ ? std::string{quota} + " 100000" : quota);
-  }
-  // What a process in the inner group finds; nothing if there was no getting into it.
-  [[nodiscard]] std::optional<unsigned> found_inside() const {
-    const pid_t inside = ::fork();
-    if (inside == 0) {
-      if (!write_line(child() / "cgroup.procs", "0")) ::_exit(200);
-      ::_exit(static_cast<int>(read_cpu_quota().cpus.value_or(100)));
-    }
-    int status = 0;
-    ::waitpid(inside, &status, 0);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) == 200) return std::nullopt;
-    return static_cast<unsigned>(WEXITSTATUS(status));
-  }
-
- private:
-  // What stands in the way.
-  std::string make() {
-    find_own();
-    const auto refused = [](const std::filesystem::path& group) {
-      return group.string() + ": " + std::strerror(errno);
-    };
-    if (own_.empty() || !std::filesystem::exists(own_ / "cgroup.procs")) return "no cgroup of this process is visible";
-    parent_ = own_ / ("wring-test-" + std::to_string(::getpid()));
-    if (::mkdir(parent_.c_str(), 0755) != 0) return refused(parent_);
-    if (v2_ && !write_line(parent_ / "cgroup.subtree_control", "+cpu")) return "no cpu controller in " + own_.string();
-    if (::mkdir(child().c_str(), 0755) != 0) return refused(child());
-    if (!std::filesystem::exists(child() / quota_file())) return "no cpu controller in " + own_.string();
-    return "";
-  }
-  void find_own() {
-    std::ifstream groups{"/proc/self/cgroup"};
-    for (std::string line; std::getline(groups, line);) {
-      const std::string path = line.substr(line.rfind(':') + 1);
-      if (line.find(":cpu:") != std::string::npos || line.find(":cpu,cpuacct:") != std::string::npos) {
-        own_ = "/sys/fs/cgroup/cpu" + path;
-        v2_ = false;
-        return;
-      }
-      if (line.starts_with("0::")) own_ = "/sys/fs/cgroup" + path;
-    }
-  }
-  [[nodiscard]] const char* quota_file() const { return v2_ ? "cpu.max" : "cpu.cfs_quota_us"; }
-
-  std::filesystem::path own_;
-  std::filesystem::path parent_;
-  bool v2_ = true;
-  std::string obstacle_;
-};
+  int status = 0;
+  ::waitpid(inside, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) == 200) return std::nullopt;
+  return static_cast<unsigned>(WEXITSTATUS(status));
+}
 
 // Method: for each pair of limits a process goes into the inner of two real groups and looks.
 TEST(cgroup_machine, a_real_group_and_the_one_above_it_limit_the_process) {
@@ -396,12 +342,14 @@ TEST(cgroup_machine, a_real_group_and_the_one_above_it_limit_the_process) {
   } cases[] = {{nullptr, "150000", 2}, {nullptr, "50000", 1},  {"100000", "50000", 1},
                {"100000", nullptr, 1}, {"150000", nullptr, 2}, {"250000", "150000", 2}};
   for (const auto& c : cases) {
-    const real_groups groups;
-    if (!groups.obstacle().empty()) GTEST_SKIP() << "no real cgroup can be made: " << groups.obstacle();
-    if (c.parent != nullptr && !groups.limit(groups.parent(), c.parent)) GTEST_SKIP() << "quotas are refused";
-    if (c.child != nullptr && !groups.limit(groups.child(), c.child)) GTEST_SKIP() << "quotas are refused";
-    const std::optional<unsigned> found = groups.found_inside();
-    if (!found) GTEST_SKIP() << "a process may not go into " << groups.child();
+    const test::control_group outer{"cpu", "cgroup.procs"};
+    if (!outer.obstacle().empty()) GTEST_SKIP() << "no real cgroup can be made: " << outer.obstacle();
+    const test::control_group inner{outer, "cpu", quota_file(outer)};
+    if (!inner.obstacle().empty()) GTEST_SKIP() << "no real cgroup can be made: " << inner.obstacle();
+    if (c.parent != nullptr && !limit(outer, c.parent)) GTEST_SKIP() << "quotas are refused";
+    if (c.child != nullptr && !limit(inner, c.child)) GTEST_SKIP() << "quotas are refused";
+    const std::optional<unsigned> found = found_inside(inner);
+    if (!found) GTEST_SKIP() << "a process may not go into " << inner.path();
     EXPECT_EQ(*found, std::min(c.wanted, outside.value_or(c.wanted))) << (c.parent != nullptr ? c.parent : "none");
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The system refuses threads, for real (WQ-20, WQ-102, WQ-103): the first one, and later ones.
 //
-// Method: as root, a child process becomes a user without other processes and lowers RLIMIT_NPROC; else, where
-// no sanitizer needs the address space, RLIMIT_AS leaves no room for another big stack.
+// Method: as root, a child process becomes a user without other processes and lowers RLIMIT_NPROC, or the pids.max of
+// its control group; else, where no sanitizer needs the address space, RLIMIT_AS leaves no room for another big stack.
+#include "support/control_group.h"
 #include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
@@ -11,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,9 +47,10 @@ void allow_threads(std::size_t more) {
   ::setrlimit(RLIMIT_NPROC, &limit);
 }
 
-// Runs body() in a child process that is subject to RLIMIT_NPROC; body returns what is wrong, or "".
-template <class Body>
-void in_limited_process(const Body& body) {
+// Runs body() in a child process that is subject to RLIMIT_NPROC; body returns what is wrong, or "". Before it, still
+// as root, as_root(), which is false where this machine does not allow it.
+template <class AsRoot, class Body>
+void in_limited_process(const AsRoot& as_root, const Body& body) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
   std::fflush(nullptr);
   const pid_t child = ::fork();
@@ -55,7 +58,7 @@ void in_limited_process(const Body& body) {
   if (child == 0) {
     ::alarm(60);
     rlimit generous{4'096, 4'096};
-    if (::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(61'234, 61'234, 61'234) != 0 ||
+    if (!as_root() || ::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(61'234, 61'234, 61'234) != 0 ||
         ::setresuid(61'234, 61'234, 61'234) != 0) {
       ::_exit(2);
     }
@@ -66,9 +69,15 @@ void in_limited_process(const Body& body) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) GTEST_SKIP() << "this container cannot change its user";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    GTEST_SKIP() << "this container cannot change its user or its group";
   EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+template <class Body>
+void in_limited_process(const Body& body) {
+  in_limited_process([] { return true; }, body);
 }
 
 runtime_options logging(report_log& log, runtime_options o) {
@@ -244,14 +253,16 @@ TEST(refusal, of_a_rescuer_is_an_error_of_its_queue_and_leaves_nothing_behind) {
   });
 }
 
-// Items of a queue with a rescuer while the only worker waits for the last of them; none is lost. What is wrong, or "".
-std::string rescue(int items) {
+// Items of a queue with a rescuer while the only worker waits for the last of them; none is lost. allow(n): so many
+// threads more may exist. What is wrong, or "".
+template <class Allow>
+std::string rescue(int items, const Allow& allow) {
   report_log log;
   runtime rt{logging(log, {.cpus = 2, .creation_retry = 5ms, .mayday_initial = 1ms, .mayday_interval = 2ms})};
   workqueue vital{rt, {.name = "vital", .rescuer = true}};
   workqueue other{rt, {.name = "other"}};
   eventually([&] { return rt.stats().pools[0].workers != 0; });
-  allow_threads(0);
+  allow(0);
   const unsigned workers = rt.stats().pools[0].workers;
   std::atomic<int> runs{0};
   gate done;
@@ -274,24 +285,44 @@ std::string rescue(int items) {
   done.open();
   other.flush();
   const std::uint64_t rescued = vital.stats().rescued;
-  allow_threads(100);
+  allow(100);
   rt.audit();
   if (ran != items) return std::to_string(ran) + " of " + std::to_string(items) + " have run";
   return rescued != 0 ? "" : "nobody was rescued";
 }
 
+template <class Allow>
+std::string rescue_again_and_again(const Allow& allow) {
+  runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+  for (int round = 0; round < 100; ++round) {
+    eventually([] { return test::threads_named("wring/") == 0; });
+    allow(20);
+    if (std::string wrong = rescue(1'000, allow); !wrong.empty()) return wrong;
+  }
+  allow(20);
+  return rescue(sanitized ? 50'000 : 1'000'000, allow);
+}
+
 // WQ-112, WQ-157. Method: threads are refused for ever by RLIMIT_NPROC, a hundred times over.
 TEST(refusal, for_ever_does_not_stop_a_queue_with_a_rescuer) {
-  in_limited_process([]() -> std::string {
-    runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
-    for (int round = 0; round < 100; ++round) {
-      eventually([] { return test::threads_named("wring/") == 0; });
-      allow_threads(20);
-      if (std::string wrong = rescue(1'000); !wrong.empty()) return wrong;
-    }
-    allow_threads(20);
-    return rescue(sanitized ? 50'000 : 1'000'000);
-  });
+  in_limited_process([] { return rescue_again_and_again(allow_threads); });
+}
+
+// WQ-112, WQ-157. Method: the same by the control group, whose file is opened before the user changes.
+TEST(refusal, by_the_control_group_does_not_stop_a_queue_with_a_rescuer) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make a control group";
+  const test::control_group group{"pids", "pids.max"};
+  if (!group.obstacle().empty()) GTEST_SKIP() << group.obstacle();
+  int most = -1;
+  const auto as_root = [&] {
+    most = ::open((group.path() / "pids.max").c_str(), O_WRONLY | O_CLOEXEC);
+    return most >= 0 && group.enter();
+  };
+  const auto allow = [&most](std::size_t more) {
+    const std::string text = std::to_string(test::entries_of("/proc/self/task").size() + more);
+    if (::pwrite(most, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) std::perror("pids.max");
+  };
+  in_limited_process(as_root, [&] { return rescue_again_and_again(allow); });
 }
 
 // The same without root. Method: each stack is so big that a second one does not fit.
