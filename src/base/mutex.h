@@ -22,8 +22,8 @@ enum class rank : std::uint8_t {
   runtime,     // core: its components; the default runtime
   fork_list,   // the runtimes that fork() takes care of
   mapping,     // which pools the queues of a runtime use
-  pools,       // the pools of a runtime, and the CPUs they use
   registry,    // the open queues of a runtime
+  pools,       // the pools of a runtime, and the CPUs they use
   queue,       // pool_workqueue: run list and accounting
   timer,       // a shard of the timekeeper
   timekeeper,  // the timekeeper's own words

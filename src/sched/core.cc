@@ -43,8 +43,11 @@ sched::cpu_list restriction(const runtime_options& o) {
   return *std::move(cpus);
 }
 
+// Those that the system isolates say nothing about a machine that is made up.
 sched::cpu_masks masks_for(const runtime_options& o, const sched::place& home) {
-  const sched::cpu_list isolated = sched::cpu_list_of(base::isolated_cpus()).value_or(sched::cpu_list{});
+  const bool stands_for_machine = *o.topology != '\0';
+  const std::string isolated_text = stands_for_machine ? "" : base::isolated_cpus();
+  const sched::cpu_list isolated = sched::cpu_list_of(isolated_text).value_or(sched::cpu_list{});
   return {home.cpus.empty() ? sched::cpu_list{0} : home.cpus, isolated, restriction(o)};
 }
 
@@ -139,10 +142,10 @@ void core::end_threads(component* queues) {
 void core::use(const sched::cpu_masks& masks) {
   const sched::cpu_masks before = pools_.masks();
   try {
-    pools_.plan(pools_.planned(), masks);
+    pools_.restrict(masks);
     if (component* const queues = existing_component()) queues->follow_cpus();
   } catch (...) {
-    pools_.plan(pools_.planned(), before);
+    pools_.restrict(before);
     throw;
   }
 }
@@ -150,13 +153,21 @@ void core::use(const sched::cpu_masks& masks) {
 unsigned core::replan() {
   const base::lock_guard lock{replan_mu_};
   // A worker's mask is its pool's.
-  return replan_for(sched::worker::current() != nullptr ? seen_mask_ : sched::place::here().cpus, true);
+  const unsigned cpus = replan_for(sched::worker::current() != nullptr ? seen_mask_ : sched::place::here().cpus, true);
+  seen_count_ = count_for(seen_mask_);
+  return cpus;
 }
 
 unsigned core::replan(sched::cpu_list cpus) {
   require_existing(cpus, "runtime::replan()");
   const base::lock_guard lock{replan_mu_};
-  return replan_for(std::move(cpus), false);
+  const unsigned count = replan_for(std::move(cpus), false);
+  seen_count_ = count_for(seen_mask_);
+  return count;
+}
+
+unsigned core::count_for(const sched::cpu_list& usable) const {
+  return cpus_are_given_ ? options_.cpus : plan_for(usable.size()).count;
 }
 
 unsigned core::replan_for(sched::cpu_list usable, bool as_the_system_says) {
@@ -168,10 +179,9 @@ unsigned core::replan_for(sched::cpu_list usable, bool as_the_system_says) {
     const base::lock_guard lock{plan_mu_};
     plan_ = std::move(plan.why);
   }
-  sched::cpu_masks masks = pools_.masks();
   const bool stands_for_machine = !topology_.empty();
-  if (!usable.empty() && !(as_the_system_says && stands_for_machine)) masks.use(std::move(usable));
-  pools_.plan(cpus, masks);  // stays, whatever comes: CPUs that are gone cannot be used
+  if (as_the_system_says && stands_for_machine) usable.clear();
+  pools_.plan(cpus, std::move(usable));  // stays, whatever comes: CPUs that are gone cannot be used
   if (component* const queues = existing_component()) queues->follow_cpus();
   return cpus;
 }
@@ -183,7 +193,7 @@ void core::follow_system() noexcept {
   try {
     sched::cpu_list usable = base::syscall::affinity();
     if (usable.empty() || !topology_.empty()) usable = seen_mask_;
-    const unsigned count = cpus_are_given_ ? options_.cpus : plan_for(usable.size()).count;
+    const unsigned count = count_for(usable);
     if (usable != seen_mask_ || count != seen_count_) {
       replan_for(usable, true);
       seen_mask_ = std::move(usable);  // only now: what has failed is tried again
@@ -238,9 +248,14 @@ void core::set_default_scope(affinity_scope scope) {
 
 // From now on queues are divided as their scopes say (WQ-145).
 const base::topology& core::topology() {
-  if (pools_.topology_is_known()) return pools_.topology();
+  if (queues_are_divided_.load(base::order::acquire)) return pools_.topology();  // pairs with the store below
   const base::topology& machine = pools_.topology();
-  if (component* const queues = existing_component()) queues->follow_cpus();
+  try {
+    if (component* const queues = existing_component()) queues->follow_cpus();
+    queues_are_divided_.store(true, base::order::release);
+  } catch (const std::exception&) {
+    base::sometimes("queues could not be divided");  // they stay as they are, and who comes next tries again
+  }
   return machine;
 }
 

@@ -151,6 +151,8 @@ class core {
   component* existing_component();
   void use(const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
+  // How many are planned for where the system allows these.
+  [[nodiscard]] unsigned count_for(const sched::cpu_list& usable) const;
   void require_existing(const sched::cpu_list& cpus, const char* call);
   void follow_system() noexcept;
   int start_first();
@@ -172,6 +174,7 @@ class core {
   base::atomic<std::uint64_t> stall_reports_{0};
   sched::pools pools_;
   base::atomic<affinity_scope> default_scope_;
+  base::atomic<bool> queues_are_divided_{false};            // those that were there before the topology was known
   base::mutex replan_mu_{base::rank::replan};               // one call that changes which CPUs are used at a time
   sched::cpu_list seen_mask_ WRING_GUARDED_BY(replan_mu_);  // what the system said last, and how many it is worth
   unsigned seen_count_ WRING_GUARDED_BY(replan_mu_);

@@ -158,11 +158,16 @@ void pools::follow_masks() {
   }
 }
 
-void pools::plan(unsigned cpus, const cpu_masks& masks) {
+void pools::plan(unsigned cpus, cpu_list usable) {
   const base::lock_guard lock{mu_};
   planned_.store(cpus, base::order::relaxed);
+  if (!usable.empty()) masks_.use(topology_ ? known(usable) : std::move(usable));
+  follow_masks();
+}
+
+void pools::restrict(const cpu_masks& masks) {
+  const base::lock_guard lock{mu_};
   masks_ = masks;
-  if (topology_) masks_.use(known(masks_.usable()));
   follow_masks();
 }
 

@@ -61,8 +61,11 @@ class pools {
   worker_pool& join(const pool_key& key);
   void leave(worker_pool& pool) noexcept;
 
-  // So many CPUs are planned for, out of those; targets and placements of all pools follow.
-  void plan(unsigned cpus, const cpu_masks& masks);
+  // So many CPUs are planned for, out of those, or, if none is named, out of the same as before; targets and placements
+  // of all pools follow.
+  void plan(unsigned cpus, cpu_list usable);
+  // The caller has seen to it that masks() are not changed meanwhile, but by topology().
+  void restrict(const cpu_masks& masks);
   [[nodiscard]] cpu_masks masks() const;
   [[nodiscard]] unsigned planned() const noexcept { return planned_.load(base::order::relaxed); }
 

@@ -61,7 +61,9 @@ void pool_workqueue::describe(base::writer& out) {
     }
     const std::uint64_t w = word_.load(base::order::relaxed);
     out.put("queue '", name_, "': ", active_, " of max_active ", max_active_.load(base::order::relaxed),
-            frozen_ ? " (frozen)" : "", " in progress, ", waiting, " waiting", (w & closed) != 0 ? ", closed" : "",
+            frozen_ ? " (frozen)" : "", (w & retired) != 0 ? " (left for another pool)" : "",
+            plugged_ ? " (begins when the pool before it has ended)" : "", " in progress, ", waiting, " waiting",
+            (w & closed) != 0 ? ", closed" : "",
             leader_.load(base::order::relaxed) != nullptr ? ", led by one worker" : "", ", ", unsigned{colours_used_},
             " flushes", rescue != nullptr && rescue->called.load(base::order::relaxed) ? ", its rescuer is called" : "",
             "\n");

@@ -314,12 +314,6 @@ TEST(cgroup_garbage, a_group_thousands_of_levels_deep_is_read_to_its_end) {
 
 // --- the machine --------------------------------------------------------------------------------------------
 
-// Of CPU time; microseconds of each 100000.
-const char* quota_file(const test::control_group& g) { return g.is_v2() ? "cpu.max" : "cpu.cfs_quota_us"; }
-bool limit(const test::control_group& g, const char* quota) {
-  return g.set(quota_file(g), g.is_v2() ? std::string{quota} + " 100000" : quota);
-}
-
 // What a process in the group finds; nothing if there was no getting into it.
 std::optional<unsigned> found_inside(const test::control_group& g) {
   const pid_t inside = ::fork();
@@ -344,10 +338,10 @@ TEST(cgroup_machine, a_real_group_and_the_one_above_it_limit_the_process) {
   for (const auto& c : cases) {
     const test::control_group outer{"cpu", "cgroup.procs"};
     if (!outer.obstacle().empty()) GTEST_SKIP() << "no real cgroup can be made: " << outer.obstacle();
-    const test::control_group inner{outer, "cpu", quota_file(outer)};
+    const test::control_group inner{outer, "cpu", "cgroup.procs"};
     if (!inner.obstacle().empty()) GTEST_SKIP() << "no real cgroup can be made: " << inner.obstacle();
-    if (c.parent != nullptr && !limit(outer, c.parent)) GTEST_SKIP() << "quotas are refused";
-    if (c.child != nullptr && !limit(inner, c.child)) GTEST_SKIP() << "quotas are refused";
+    if (c.parent != nullptr && !outer.set_cpu_quota(c.parent)) GTEST_SKIP() << "quotas are refused";
+    if (c.child != nullptr && !inner.set_cpu_quota(c.child)) GTEST_SKIP() << "quotas are refused";
     const std::optional<unsigned> found = found_inside(inner);
     if (!found) GTEST_SKIP() << "a process may not go into " << inner.path();
     EXPECT_EQ(*found, std::min(c.wanted, outside.value_or(c.wanted))) << (c.parent != nullptr ? c.parent : "none");

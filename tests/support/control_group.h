@@ -57,6 +57,10 @@ class control_group {
   [[nodiscard]] bool set(const std::string& file, const std::string& text) const {
     return write_line(path_ / file, text);
   }
+  // Microseconds of each 100000, of the controller "cpu".
+  [[nodiscard]] bool set_cpu_quota(const std::string& us) const {
+    return v2_ ? set("cpu.max", us + " 100000") : set("cpu.cfs_quota_us", us);
+  }
   // The calling process goes in.
   [[nodiscard]] bool enter() const { return set("cgroup.procs", "0"); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attributes, scopes and the CPUs of a runtime, on the machine and on synthetic ones. Orders and races of queues that
 // change their pools are searched in tests/sim/wq_remap_test.cc.
+#include "support/control_group.h"
 #include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
@@ -210,6 +211,7 @@ TEST(set_attributes, leaves_what_runs_where_it_is_and_sends_new_items_to_new_poo
   q.submit([&] { new_one.open(); });
   new_one.wait();
   EXPECT_TRUE(nices.empty()) << "the old ones still wait, and hold up nobody";
+  EXPECT_NE(rt->describe().find("(left for another pool)"), std::string::npos) << rt->describe();
   end.open();
   q.flush();
   q.submit(note);
@@ -747,6 +749,28 @@ TEST(hotplug, of_a_new_cpu_gives_it_a_pool) {
   EXPECT_EQ(ran.load(), 2);
 }
 
+// Until told to stop, work waits and runs.
+class feeder {
+ public:
+  explicit feeder(workqueue& q)
+      : thread_{[this, &q] {
+          while (!stop_.load()) {
+            for (int i = 0; i < 64; ++i) q.submit([] { std::this_thread::yield(); });
+            q.flush();
+          }
+        }} {}
+  ~feeder() {
+    stop_.store(true);
+    thread_.join();
+  }
+  feeder(const feeder&) = delete;
+  feeder& operator=(const feeder&) = delete;
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
 // WQ-U7: found without a call, while work waits. Method: the timekeeper, whose mask stands for that of the process,
 // is bound to one CPU, and work is kept waiting.
 TEST(hotplug, is_found_while_work_waits) {
@@ -761,17 +785,76 @@ TEST(hotplug, is_found_while_work_waits) {
   for (const std::string& id : wring::test::entries_of("/proc/self/task")) {
     if (wring::test::name_of_thread(id) == "wring/time") bind_to(all[0], std::stoi(id));
   }
-  std::atomic<bool> found{false};
-  std::thread feeder{[&] {
-    while (!found.load()) {
-      for (int i = 0; i < 64; ++i) q.submit([] { std::this_thread::yield(); });
-      q.flush();
-    }
-  }};
+  const feeder work{q};
   eventually([&] { return rt->unbound_cpus().used == cpus{all[0]}; });
-  found.store(true);
-  feeder.join();
-  q.flush();
+}
+
+// WQ-U7: a quota that comes and goes, found by a call, and without one while work waits. Method: a child process in a
+// real control group.
+TEST(hotplug, follows_the_quota_of_a_control_group) {
+  if (own_cpus().size() < 2) GTEST_SKIP() << "needs two CPUs";
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer allows no threads in forked children";
+#endif
+  const wring::test::control_group group{"cpu", "cgroup.procs"};
+  if (!group.obstacle().empty()) GTEST_SKIP() << group.obstacle();
+  if (!group.set_cpu_quota("200000")) GTEST_SKIP() << "quotas are refused";
+  const int status = in_forked_child([&](wring::test::claims& c) {
+    c.check(group.enter(), "the process may go into the group");
+    test_runtime rt{{.replan_interval = 1ms}};
+    workqueue q{rt, {.name = "fed"}};
+    c.check(rt->stats().cpus == 2, "two CPUs are planned for");
+    c.check(group.set_cpu_quota("100000"), "the quota is set");
+    c.check(rt->replan() == 1, "a call finds that it is less");
+    c.check(group.set_cpu_quota("200000"), "the quota is set");
+    {
+      const feeder work{q};
+      eventually([&] { return rt->stats().cpus == 2; });
+      c.check(group.set_cpu_quota("100000"), "the quota is set");
+      eventually([&] { return rt->stats().cpus == 1; });
+      c.check(rt->stats().pools.at(0).target == 1, "the pool follows");
+    }
+    q.flush();
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// WQ-130, WQ-131, WQ-U7: CPUs that leave the cpuset and come back. Method: as before.
+TEST(hotplug, follows_the_cpuset_of_a_control_group) {
+  const cpus all = own_cpus();
+  if (all.size() < 2) GTEST_SKIP() << "needs two CPUs";
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer allows no threads in forked children";
+#endif
+  const wring::test::control_group group{"cpuset", "cpuset.cpus"};
+  if (!group.obstacle().empty()) GTEST_SKIP() << group.obstacle();
+  const std::string one = std::to_string(all[0]);
+  const std::string two = one + "," + std::to_string(all[1]);
+  if (!group.set("cpuset.cpus", two) || (!group.is_v2() && !group.set("cpuset.mems", "0")))
+    GTEST_SKIP() << "cpusets are refused";
+  const int status = in_forked_child([&](wring::test::claims& c) {
+    c.check(group.enter(), "the process may go into the group");
+    test_runtime rt{{.replan_interval = 1ms}};
+    rt.warnings.ignore();  // workers that cannot be bound while their CPU is away
+    workqueue q{rt, {.name = "fed"}};
+    workqueue bound{rt, {.name = "bound", .per_cpu = true}};
+    counter ran;
+    const auto used = [&rt] { return rt->unbound_cpus().used; };
+    c.check(used() == cpus({all[0], all[1]}), "both CPUs are used");
+    const feeder work{q};
+    const feeder bound_work{bound};
+    for (int round = 0; round < 3; ++round) {
+      c.check(group.set("cpuset.cpus", one), "a CPU leaves");
+      eventually([&] { return used() == cpus{all[0]}; });
+      bound.submit_on(all[1], [&] { ran.add(); });
+      ran.wait_for(2 * round + 1);
+      c.check(group.set("cpuset.cpus", two), "and comes back");
+      eventually([&] { return used() == cpus({all[0], all[1]}); });
+      bound.submit_on(all[1], [&] { ran.add(); });
+      ran.wait_for(2 * round + 2);
+    }
+  });
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace
