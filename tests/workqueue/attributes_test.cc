@@ -535,6 +535,39 @@ TEST(set_attributes, that_fails_changes_nothing) {
   EXPECT_EQ(q.attributes().nice, 3);
 }
 
+// WQ-118: a default that a queue cannot follow is refused; a limit holds all the same, where the queue is. Method: its
+// new pool has no place for another rescuer.
+TEST(default_scope, that_cannot_be_had_changes_nothing) {
+  test_runtime rt{{.cpus = 4,
+                   .topology = "node:2 core:2 pu:1",
+                   .stack_bytes = std::size_t{64} << 10,
+                   .default_scope = affinity_scope::system}};
+  rt.warnings.ignore();
+  std::deque<workqueue> full;
+  const auto fill = [&](affinity_scope scope) {
+    for (int i = 0; i < 256; ++i)
+      full.emplace_back(rt, wring::workqueue_options{.name = "full", .attributes = {.scope = scope}, .rescuer = true});
+  };
+  full.emplace_back(rt, wring::workqueue_options{.name = "late", .rescuer = true});
+  fill(affinity_scope::numa);
+  try {
+    rt->set_default_scope(affinity_scope::numa);
+    ADD_FAILURE() << "there is no place";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::resource_unavailable_try_again) << e.what();
+  }
+  EXPECT_EQ(rt->default_scope(), affinity_scope::system);
+  full.clear();
+  rt->set_default_scope(affinity_scope::numa);
+  workqueue divided{rt, {.name = "divided", .rescuer = true}};
+  fill(affinity_scope::system);
+  EXPECT_TRUE(divided.set_max_active(7)) << "though a limit would make it one";
+  EXPECT_EQ(divided.stats().max_active, 7u);
+  gate ran;
+  divided.submit([&] { ran.open(); });
+  ran.wait();
+}
+
 TEST(set_attributes, holds_in_a_forked_child) {
 #ifdef __SANITIZE_THREAD__
   GTEST_SKIP() << "the thread sanitizer allows no threads in forked children";
