@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// describe: a queue's state in words: what runs, for how long, and what waits in which order (WQ-143).
+// describe: a queue's state in numbers (WQ-137) and in words: what runs, for how long, and what waits in which order
+// (WQ-143).
 //
 // Everything is looked at in one hold, so it belongs to one moment; symbols and names are looked up afterwards.
 
@@ -79,6 +80,44 @@ void pool_workqueue::describe(base::writer& out) {
             "\n");
   }
   if (groups.size() > groups_most) out.put("  and ", groups.size() - groups_most, " more such lines\n");
+}
+
+workqueue_stats pool_workqueue::stats() {
+  const visit hold{*this};
+  const std::uint64_t completed = started_.load(base::order::relaxed);
+  std::int64_t cpu_ns = cpu_ns_;
+  if (active_ != 0) {
+    pool_->for_each_worker([&](const sched::worker& w) {
+      if (w.serving.load(base::order::relaxed) == this)
+        cpu_ns += w.cpu.to_be_charged(base::cpu_time_of(w.thread_id.load(base::order::relaxed)));
+      return false;
+    });
+  }
+  return {.name = name_,
+          .max_active = max_active_.load(base::order::relaxed),
+          .active = active_,
+          .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
+          .items_started = completed + active_,
+          .items_completed = completed,
+          .cpu_time = std::chrono::nanoseconds{cpu_ns},
+          .cpu_intensive = cpu_intensive_seen_,
+          .repatriated = repatriated_,
+          .cm_wakeups = cm_wakeups_,
+          .exceptions = exceptions_.load(base::order::relaxed),
+          .rejected = rejected_.load(base::order::relaxed),
+          .maydays = rescue != nullptr ? rescue->maydays.load(base::order::relaxed) : 0,
+          .rescued = rescue != nullptr ? rescue->rescued.load(base::order::relaxed) : 0};
+}
+
+std::size_t pool_workqueue::waiting() noexcept {
+  const visit hold{*this};
+  drain_inbox();
+  std::size_t n = 0;
+  for (item* it = run_.front(); it != nullptr; it = item_list::next(*it)) {
+    const std::uint64_t state = state_of(*it).load(base::order::relaxed);
+    if ((state & (item_state::marker | item_state::barrier)) == 0) ++n;
+  }
+  return n;
 }
 
 }  // namespace wring::detail

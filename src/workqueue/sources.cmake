@@ -9,13 +9,15 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/flush.cc
     workqueue/future.cc
     workqueue/group_helper.cc
-    workqueue/pool_workqueue.cc
+    workqueue/life.cc
     workqueue/mapping.cc
+    workqueue/pool_workqueue.cc
     workqueue/registry.cc
     workqueue/remap.cc
     workqueue/retire.cc
     workqueue/revive.cc
     workqueue/run_bound.cc
+    workqueue/serving.cc
     workqueue/slots.cc
     workqueue/stop_scope.cc
     workqueue/system.cc
