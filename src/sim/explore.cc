@@ -29,8 +29,12 @@ seed_range seeds_of(const options& how) {
     const std::uint64_t seed = std::strtoull(one, nullptr, 10);
     return {seed, seed + 1};
   }
-  const char* number = std::getenv("WRING_SIM_SEEDS");
-  return {how.first_seed, how.first_seed + (number != nullptr ? std::strtoull(number, nullptr, 10) : how.seeds)};
+  const auto said = [](const char* variable, std::uint64_t otherwise) {
+    const char* number = std::getenv(variable);
+    return number != nullptr ? std::strtoull(number, nullptr, 10) : otherwise;
+  };
+  const std::uint64_t first = how.first_seed + said("WRING_SIM_SKIP", 0);
+  return {first, first + said("WRING_SIM_SEEDS", how.seeds)};
 }
 
 }  // namespace

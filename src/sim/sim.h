@@ -15,8 +15,9 @@
 // virtual threads share one OS thread, so anything that really blocks (std::mutex held across a call,
 // sleep, a pipe) hangs the run.
 //
-// Environment: WRING_SIM_SEED=n runs that seed only; WRING_SIM_SEEDS=n replaces the number of seeds;
-// WRING_SIM_AT='T2.8=1 ...' runs the one schedule given by its deviations from the quiet one.
+// Environment: WRING_SIM_SEED=n runs that seed only; WRING_SIM_SEEDS=n replaces the number of seeds,
+// WRING_SIM_SKIP=n leaves out the first n; WRING_SIM_AT='T2.8=1 ...' runs the one schedule given by its deviations from
+// the quiet one.
 #pragma once
 
 #include "sim/door.h"
