@@ -209,7 +209,7 @@ TEST(wq_plant, a_group_whose_sleeper_is_not_called_back_is_found) {
   });
 }
 
-// WQ-61: an item queued again while it runs goes to the worker that runs it.
+// WQ-8, WQ-61: an item queued again while it runs goes to the worker that runs it, on its own list.
 TEST(wq_plant, an_item_lost_when_it_is_handed_over_is_found) {
   expect_found("handed_item_lost", [] {
     world w;

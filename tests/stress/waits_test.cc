@@ -249,7 +249,7 @@ TEST(waits, a_storm_of_delays_loses_none_and_runs_none_early) {
   });
 }
 
-// Queues that die while others use theirs: recycled memory, outdated pointers (WQ-12).
+// Queues that die while others use theirs: recycled memory, outdated pointers (WQ-34).
 TEST(waits, items_that_wander_over_dying_queues_are_waited_for) {
   test_runtime rt{{.cpus = 4}};
   std::deque<work> wanderers;

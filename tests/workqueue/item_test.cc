@@ -7,10 +7,16 @@
 
 #include <gtest/gtest.h>
 
+#include <malloc.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstring>
+#include <deque>
 #include <memory>
 #include <new>
+#include <vector>
 
 namespace wring {
 namespace {
@@ -43,6 +49,26 @@ TEST(item, a_work_is_one_cache_line) {
   static_assert(sizeof(delayed_work) == 112);
   static_assert(!std::is_copy_constructible_v<work> && !std::is_move_constructible_v<work>);
   static_assert(std::is_final_v<work>);
+}
+
+// WQ-1, WQ-40. Method: the items wait behind a plug while the heap is looked at. The sanitizers' heaps tell nothing.
+TEST(item, a_thousand_that_are_queued_take_no_memory) {
+  const auto heap_bytes = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
+  test_runtime rt;
+  workqueue queue{rt, {.name = "heap", .max_active = 1}};
+  counter ran;
+  std::deque<work> items;
+  for (int i = 0; i < 1'000; ++i) items.emplace_back([&ran] { ran.add(); });
+  plug stopper{queue};
+  const std::size_t before = heap_bytes();
+  int accepted = 0;
+  for (work& w : items) accepted += queue.queue(w) ? 1 : 0;
+  const std::size_t after = heap_bytes();
+  stopper.pull();
+  queue.flush();
+  EXPECT_EQ(accepted, 1'000);
+  EXPECT_EQ(ran.value(), 1'000);
+  EXPECT_LT(after, before + std::size_t{8} * 1'000) << "less than a pointer for each";
 }
 
 // WQ-40, WQ-70. Method: a plug holds the only place, so the item stays pending.
@@ -246,6 +272,25 @@ TEST(item, the_callback_may_free_the_object_that_holds_the_item) {
   for (int i = 0; i < objects; ++i) queue.queue((new object{freed})->item);
   queue.flush();
   EXPECT_EQ(freed.value(), objects);
+}
+
+// WQ-63, where no sanitizer looks. Method: the callback fills the place of its item, which nobody may change after it.
+TEST(item, the_place_of_an_item_is_not_written_after_its_callback) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "untouched"}};
+  struct place {
+    alignas(work) std::array<unsigned char, sizeof(work)> bytes;
+  };
+  std::vector<place> places(100);
+  for (place& p : places) {
+    queue.queue(*::new (static_cast<void*>(p.bytes.data())) work{[&p](work& self) {
+      place& mine = p;  // the reference lies in the item
+      self.~work();
+      std::memset(mine.bytes.data(), 0xa5, sizeof(work));
+    }});
+  }
+  queue.flush();
+  for (const place& p : places) EXPECT_EQ(std::ranges::count(p.bytes, 0xa5), std::ptrdiff_t{sizeof(work)});
 }
 
 // WQ-62, WQ-63: as before, after it queued itself again: its destructor takes it back.

@@ -122,7 +122,7 @@ TEST(lifetime, queues_of_all_kinds_come_and_go_in_many_threads) {
   EXPECT_EQ(runs.load(), 4 * 300 * 4);
 }
 
-// An item may move from queue to queue as they come and go (WQ-12): its place word is outdated, and harmless.
+// An item may move from queue to queue as they come and go (WQ-34): its place word is outdated, and harmless.
 TEST(lifetime, an_item_outlives_the_queues_it_was_on) {
   test_runtime rt;
   std::atomic<int> runs{0};

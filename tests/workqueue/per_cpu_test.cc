@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -84,6 +85,60 @@ TEST(per_cpu, an_item_runs_on_the_cpu_it_was_queued_on) {
   const auto told = rt.misuses.take();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_NE(told.front().find("CPU 100000"), std::string::npos) << told.front();
+}
+
+// WQ-41. Method: the caller is bound to each CPU in turn.
+TEST(per_cpu, an_item_goes_to_the_cpu_of_its_caller) {
+  test_runtime rt;
+  wring::workqueue q{rt, {.name = "here", .per_cpu = true}};
+  for (const unsigned cpu : own_cpus()) {
+    std::thread caller{[&q, cpu] {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+      std::vector<unsigned> where;
+      wring::work item{[&where] { where = own_cpus(); }};
+      EXPECT_TRUE(q.queue(item));
+      item.flush();
+      EXPECT_EQ(where, std::vector{cpu});
+    }};
+    caller.join();
+  }
+}
+
+// WQ-6, WQ-23. Method: a callback keeps the only place of its queue on one CPU; that queue goes on elsewhere, and other
+// queues there.
+TEST(per_cpu, a_queue_has_a_limit_a_list_and_flushes_of_its_own_on_each_cpu) {
+  test_runtime rt{{.cpus = 2, .topology = "pu:2"}};
+  {
+    wring::workqueue q{rt, {.name = "full", .max_active = 1, .per_cpu = true}};
+    wring::workqueue other{rt, {.name = "other", .max_active = 1, .per_cpu = true}};
+    gate entered;
+    gate end;
+    q.submit_on(0, [&] {
+      entered.open();
+      const wring::blocking_scope scope;
+      end.wait();
+    });
+    entered.wait();
+    wring::work behind{[] {}};
+    EXPECT_TRUE(q.queue_on(0, behind));
+    EXPECT_TRUE(q.stats().congested);
+    wring::work beside{[] {}};
+    EXPECT_TRUE(q.queue_on(1, beside));
+    beside.flush();
+    EXPECT_TRUE(other.queue_on(0, beside));
+    EXPECT_TRUE(other.flush());
+    EXPECT_FALSE(other.stats().congested);
+    EXPECT_EQ(other.stats().items_completed, 1u);
+    EXPECT_EQ(q.stats().items_completed, 1u);
+    EXPECT_EQ(q.stats().active, 1u);
+    EXPECT_TRUE(behind.pending());
+    end.open();
+    q.flush();
+  }
+  rt.warnings.ignore();  // CPUs that are not there
 }
 
 // WQ-43: a CPU that exists and may not be used by the process is no error; another one takes the item. Method: a child
