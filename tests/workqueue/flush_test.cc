@@ -309,6 +309,22 @@ TEST(flush, drain_waits_for_chains_of_items) {
   rt.warnings.ignore();  // of many rounds, maybe
 }
 
+// WQ-90. Method: no link ends before a flush waits for it, and it has queued the next one by then.
+TEST(flush, drain_goes_on_until_a_chain_has_ended) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "rounds"}};
+  std::atomic<int> runs{0};
+  work link{[&](work& self) {
+    eventually([&] { return rt->describe().find(", 1 flushes") != std::string::npos; });
+    if (runs.fetch_add(1) < 5) {
+      EXPECT_TRUE(queue.queue(self));
+    }
+  }};
+  queue.queue(link);
+  EXPECT_TRUE(queue.drain());
+  EXPECT_EQ(runs.load(), 6);
+}
+
 // WQ-46, WQ-90. Method: the drain is under way as soon as one call from outside is refused.
 TEST(flush, drain_refuses_items_from_outside_with_one_warning_and_accepts_them_afterwards) {
   test_runtime rt;
