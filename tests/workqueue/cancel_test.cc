@@ -77,6 +77,33 @@ TEST(cancel, of_the_last_item_completes_the_flush_that_waits_for_it) {
   flusher.join();
 }
 
+// WQ-99, for one that waits for the worker that runs it. Method: one behind it has started, so it has been handed over.
+TEST(cancel, of_an_item_that_runs_and_is_pending_completes_the_flush_that_waits_for_it) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "handed"}};
+  std::atomic<int> runs{0};
+  gate entered;
+  gate release;
+  work w{[&] {
+    runs.fetch_add(1);
+    entered.open();
+    const blocking_scope scope;
+    release.wait();
+  }};
+  queue.queue(w);
+  entered.wait();
+  EXPECT_TRUE(queue.queue(w));
+  gate behind;
+  queue.submit([&] { behind.open(); });
+  behind.wait();
+  std::thread flusher{[&] { queue.flush(); }};
+  eventually([&] { return rt->describe().find(", 1 flushes") != std::string::npos; });
+  EXPECT_TRUE(w.cancel());
+  release.open();
+  flusher.join();
+  EXPECT_EQ(runs.load(), 1);
+}
+
 // WQ-95: a running callback goes on.
 TEST(cancel, of_a_running_item_returns_false_without_waiting) {
   test_runtime rt;

@@ -19,7 +19,7 @@ using test::eventually;
 using test::plug;
 using test::test_runtime;
 
-// Depth counts; nothing queues the item by itself when it reaches 0.
+// WQ-98: depth counts; nothing queues the item by itself when it reaches 0.
 TEST(disable, refuses_every_queue_call_until_it_is_undone_as_often) {
   test_runtime rt;
   workqueue queue{rt, {.name = "disabled"}};
@@ -50,6 +50,7 @@ TEST(disable, refuses_every_queue_call_until_it_is_undone_as_often) {
   EXPECT_EQ(runs.load(), 2);
 }
 
+// WQ-98.
 TEST(disable, takes_back_what_is_pending) {
   test_runtime rt;
   workqueue queue{rt, {.name = "taken", .max_active = 1}};
@@ -98,6 +99,7 @@ TEST(disable, sync_waits_for_the_running_callback_which_cannot_go_on) {
   }
 }
 
+// WQ-98, WQ-96.
 TEST(disable, and_cancel_sync_do_not_undo_each_other) {
   test_runtime rt;
   workqueue queue{rt, {.name = "both", .max_active = 1}};
@@ -112,7 +114,7 @@ TEST(disable, and_cancel_sync_do_not_undo_each_other) {
   EXPECT_FALSE(w.disabled());
 }
 
-// Underflow and overflow of the 16 bits.
+// WQ-98: underflow and overflow of the 16 bits.
 TEST(disable, beyond_its_bounds_warns_and_changes_nothing) {
   test_runtime rt;
   workqueue queue{rt, {.name = "bounds"}};
@@ -141,6 +143,7 @@ TEST(disable, beyond_its_bounds_warns_and_changes_nothing) {
   EXPECT_EQ(runs.load(), 3);
 }
 
+// WQ-98.
 TEST(disable, from_its_own_callback_keeps_it_from_queueing_itself) {
   test_runtime rt;
   workqueue queue{rt, {.name = "own"}};

@@ -283,6 +283,33 @@ TEST(flush, forty_flushers_at_once_all_return_each_after_its_own_item) {
   }
 }
 
+// WQ-85: flushes end in order. Method: what came between the two has ended, and the item before both has not.
+TEST(flush, that_began_later_does_not_end_earlier) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "order"}};
+  const auto flushes = [&rt](const char* n) {
+    return rt->describe().find(std::string{", "} + n + " flushes") != std::string::npos;
+  };
+  plug before{queue};
+  std::thread first{[&] { queue.flush(); }};
+  eventually([&] { return flushes("1"); });
+  gate between;
+  work w{[&] { between.open(); }};
+  queue.queue(w);
+  between.wait();
+  eventually([&] { return !w.running(); });
+  std::atomic<bool> returned{false};
+  std::thread second{[&] {
+    queue.flush();
+    returned.store(true);
+  }};
+  eventually([&] { return flushes("2") || returned.load(); });
+  EXPECT_FALSE(returned.load());
+  before.pull();
+  first.join();
+  second.join();
+}
+
 // WQ-90: chained items are part of it.
 TEST(flush, drain_waits_for_chains_of_items) {
   test_runtime rt;
@@ -307,6 +334,22 @@ TEST(flush, drain_waits_for_chains_of_items) {
   EXPECT_EQ(runs.load(), 501);
   EXPECT_EQ(s.closures.load(), 501);
   rt.warnings.ignore();  // of many rounds, maybe
+}
+
+// WQ-90. Method: no link ends before a flush waits for it, and it has queued the next one by then.
+TEST(flush, drain_goes_on_until_a_chain_has_ended) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "rounds"}};
+  std::atomic<int> runs{0};
+  work link{[&](work& self) {
+    eventually([&] { return rt->describe().find(", 1 flushes") != std::string::npos; });
+    if (runs.fetch_add(1) < 5) {
+      EXPECT_TRUE(queue.queue(self));
+    }
+  }};
+  queue.queue(link);
+  EXPECT_TRUE(queue.drain());
+  EXPECT_EQ(runs.load(), 6);
 }
 
 // WQ-46, WQ-90. Method: the drain is under way as soon as one call from outside is refused.

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <vector>
@@ -64,6 +65,11 @@ TEST(freeze, of_a_queue_that_is_made_meanwhile_begins_at_once) {
   counter ran;
   for (int i = 0; i < 10; ++i) queue.submit([&] { ran.add(); });
   divided.submit([&] { ran.add(); });
+  // Whoever was woken has looked for something to start.
+  eventually([&] {
+    const runtime_stats stats = rt->stats();
+    return std::ranges::all_of(stats.pools, [](const pool_stats& p) { return p.idle == p.workers; });
+  });
   EXPECT_FALSE(rt->freeze_busy());
   EXPECT_EQ(ran.value(), 0);
   rt->thaw();

@@ -227,7 +227,7 @@ TEST(limits, of_an_ordered_queue_stay_as_they_are) {
   for (const std::string& line : warnings) EXPECT_NE(line.find("'ordered' is ordered"), std::string::npos) << line;
 }
 
-// WQ-23, WQ-24, WQ-128: shares of two nodes of three CPUs and one, rounded up, and at least min_active.
+// WQ-23, WQ-24, WQ-128: shares of two nodes of two CPUs each, and at least min_active.
 TEST(limits, of_a_queue_per_node_are_shared_anew) {
   test_runtime rt{{.topology = "node:2 core:2 pu:1"}};
   workqueue queue{
