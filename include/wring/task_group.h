@@ -22,7 +22,7 @@ struct group_wait;
 class child : public item {
  public:
   task_group* group = nullptr;
-  std::uint32_t forks = 0;  // when it was queued
+  std::uint32_t forks = 0;  // when it was queued; and whether it is kept, which is not counted by the group
 };
 
 template <class F>
@@ -73,12 +73,16 @@ class WRING_EXPORT task_group {
   friend class detail::item_access;
 
   bool start(detail::child& child) noexcept;
-  void finish(std::exception_ptr error, std::uint32_t forks) noexcept;  // a child has ended
+  void finish(std::exception_ptr error, std::uint32_t queued_in) noexcept;  // the callback of a child has ended
+  void child_has_ended() noexcept;
   bool wait_for_children() noexcept;
   bool wait_inside(detail::pool_workqueue& q) noexcept;
+  bool keep(detail::child& child) noexcept;
+  void run_kept_children() noexcept;
   bool run_children(detail::pool_workqueue& q) noexcept;
   bool run_children_of_all(detail::pool_workqueue& q) noexcept;
   void revive() noexcept;
+  void begin_anew() noexcept;
   void sleep(const detail::group_wait* inside) noexcept;
   void call_back(detail::group_wait& w) noexcept;
   void nobody_is_called() noexcept;
@@ -87,10 +91,12 @@ class WRING_EXPORT task_group {
   void child_leaves_queue() noexcept;
 
   workqueue* queue_;
-  alignas(4) std::uint32_t outstanding_ = 0;  // children not yet finished | waiter bits
-  alignas(4) std::uint32_t unstarted_ = 0;    // children that wait in the queue
-  alignas(4) std::uint32_t failed_ = 0;       // who sets it from 0 owns error_
-  alignas(4) std::uint32_t forks_ = 0;        // of the process that used it last
+  alignas(4) std::uint32_t outstanding_ = 0;   // children not yet finished | waiter bits
+  alignas(4) std::uint32_t unstarted_ = 0;     // children that wait in the queue
+  alignas(4) std::uint32_t kept_ = 0;          // children that a worker keeps, or runs then: these are not outstanding
+  alignas(4) std::uint32_t failed_ = 0;        // who sets it from 0 owns error_
+  alignas(4) std::uint32_t forks_ = 0;         // of the process that used it last
+  detail::pool_workqueue* kept_in_ = nullptr;  // what that worker serves; valid for as long as kept_ is not 0
   std::exception_ptr error_;
 };
 

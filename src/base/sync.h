@@ -47,6 +47,7 @@ struct thread_options {
 struct stack_bounds {
   std::uintptr_t low;   // lowest usable address
   std::uintptr_t high;  // one past the highest
+  [[nodiscard]] constexpr std::uintptr_t half() const noexcept { return low + (high - low) / 2; }
 };
 
 inline constexpr std::size_t cache_line = 64;

@@ -66,9 +66,12 @@ class alignas(base::cache_line) worker {
   base::atomic<std::uint64_t> turns{0};  // the number of what it is in: an item, a child of its group, the rest of it
   base::atomic<const void*> code{nullptr};  // the callback it is in, children of a group's waiter included
 
+  // What it keeps to itself and has not started; only it knows of them. A hint to others.
+  base::atomic<std::uint32_t> kept{0};
   base::atomic<const void*> stoppable{nullptr};  // the item whose callback was given a stop_token, while it runs
 
   // The worker only.
+  base::stack_bounds stack{};  // of its thread
   unsigned blocking_depth = 0;
   bool described = false;
   std::uint32_t placed = 0;  // the version of the pool's placement that it follows

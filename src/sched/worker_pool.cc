@@ -204,6 +204,7 @@ void worker_pool::main(void* p) {
   worker::set_current(&w);
   w.thread_id.store(base::thread_id(), base::order::relaxed);
   w.cpu.begin(0);
+  w.stack = base::thread_stack();
   w.pool.settle(w);
   w.pool.run(w);
 }

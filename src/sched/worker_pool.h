@@ -80,6 +80,11 @@ class worker_pool {
   void offer(source& s) noexcept;
   // Takes the source off the list; false: a worker has it, or is about to.
   bool withdraw(source& s) noexcept;
+  // Fewer are awake than there may be, and nobody is on the way; a hint.
+  [[nodiscard]] bool hungry() const noexcept {
+    const pool_word::counts c = word_.load();
+    return c.awake < target() && c.searching == 0;
+  }
   // Somebody waits for a worker.
   [[nodiscard]] bool more() const noexcept {
     return !inbox_.empty() || list_in_use_.load(base::order::seq_cst) != 0;  // in this order, see take()

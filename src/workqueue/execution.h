@@ -10,6 +10,7 @@
 #include "base/parker.h"
 #include "sched/worker.h"
 #include "workqueue/item.h"
+#include "workqueue/kept_children.h"
 #include "workqueue/wait_graph.h"
 
 #include <stop_token>
@@ -103,6 +104,8 @@ struct execution : frame {
   std::uint32_t messages = 0;                  // visitors who left something here (bias.h)
   item_list handed;                            // to be run here next, in this order (WQ-61), barriers included
   waiter_chain waiters;                        // for the end of `running`
+  kept_children kept;
+  std::uint32_t children = 0;  // of those, how many have run and are not in started_ yet
 };
 
 // For a wait_note: the queue, unless it belongs to another runtime than the calling worker, which may outlive it.

@@ -180,6 +180,8 @@ void pool_workqueue::start_serving(execution& x) noexcept {
 }
 
 void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
+  WRING_ASSERT(x.kept.newest_first.empty(), name_);  // a group has ended when the callback does on whose stack it lies
+  if (x.children != 0) started_.fetch_add(x.children, base::order::relaxed);
   --active_;
   if (active_ <= limit_) lowered_ = false;
   --in_flight_[x.colour];
@@ -202,6 +204,16 @@ bool pool_workqueue::settle() noexcept {
     if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::acq_rel, base::order::relaxed)) return false;
     base::cpu_relax();
   }
+}
+
+// Something was put into run_. True: the caller must offer the queue to the pool.
+bool pool_workqueue::schedule() noexcept {
+  std::uint64_t w = word_.load(base::order::relaxed);
+  while ((w & (scheduled | full)) == 0) {
+    if (word_.compare_exchange_weak(w, w | scheduled, base::order::acq_rel, base::order::relaxed)) return true;
+    base::cpu_relax();
+  }
+  return false;
 }
 
 // A slot of max_active has become free, or there are more. True: the caller must offer the queue to the pool.

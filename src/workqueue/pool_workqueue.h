@@ -190,6 +190,19 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
     return max_active_.load(base::order::relaxed) == 1 && (ordered_ ? inside_queue_of(*this) : inside(*this));
   }
 
+  // ---- children that their worker keeps (spawn.cc) ----
+  // By the worker of `x`, which is inside an item of this queue.
+  void keep(execution& x, item& child) noexcept;
+  // The callback of one of the group has ended, perhaps; the newest one, to be run by the caller, if another is wanted
+  // and it belongs to the group.
+  [[nodiscard]] item* next_kept(execution& x, task_group& group, bool one_has_ended, bool another) noexcept;
+  // Queues what x keeps, or the older half.
+  enum class portion : std::uint8_t { half, all };
+  void queue_kept(execution& x, portion most) noexcept;
+  // The children of the group that a worker of this queue keeps, or runs then, are outstanding from now on.
+  void queue_kept_of(task_group& group) noexcept;
+  [[nodiscard]] bool keeps_children() const noexcept { return !per_cpu_ && !unmanaged_ && !one_at_a_time(); }
+
   // ---- sched::source ----
   void serve(sched::worker& w) override;
   bool leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) override;
@@ -249,6 +262,10 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void stop_serving(execution& x, waiter_chain& ended) noexcept;
   [[nodiscard]] bool settle() noexcept;
   [[nodiscard]] bool reopen() noexcept;
+  bool list_kept(execution& x, portion most) noexcept;
+  bool list_kept_of(sched::worker& w) noexcept;
+  [[nodiscard]] bool give_up_lead(execution& x, visit& hold) noexcept;
+  [[nodiscard]] bool schedule() noexcept;
   item* find_child(const task_group& group, bool own_slot) noexcept;
   void call_back(const task_group* group) noexcept;  // null: all
   void take_average(std::uint64_t ticks, std::uint64_t items) noexcept;
@@ -266,6 +283,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool turn_may_end(const execution& x, bool in_the_middle) const noexcept;
 
   // Without holding it.
+  template <class F>
+  void with_kept(execution& x, const F& f) noexcept;
+  void share_kept(execution& x) noexcept;
   [[nodiscard]] bool run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
   bool resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks, std::uint64_t items,

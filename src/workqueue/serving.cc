@@ -267,6 +267,14 @@ void pool_workqueue::finish(execution& x, std::uint64_t start_ticks, bool alone)
   }
 }
 
+// The leader is in a long item, or has queued what it made there: others may start what waits.
+bool pool_workqueue::give_up_lead(execution& x, visit& hold) noexcept {
+  hold.leave_message(x);
+  leader_.store(nullptr, base::order::relaxed);
+  forget_short_items();
+  return settle();
+}
+
 // ---- on behalf of the pool --------------------------------------------------------------------------------
 
 bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) {
@@ -280,6 +288,7 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
     if (!pool->mark(w, why)) return false;
     auto& x = *static_cast<execution*>(w.frame);
+    const bool queued_some = !WRING_PLANT(kept_through_a_wait) && list_kept_of(w);
     hold.leave_message(x);
     // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
     if (leader_.load(base::order::relaxed) == &w && !one_at_a_time()) {
@@ -287,6 +296,8 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
       leader_.store(nullptr, base::order::relaxed);
       forget_short_items();
       if (!WRING_PLANT(batch_lost_on_block)) offer = settle();
+    } else if (queued_some) {
+      offer = schedule();
     }
     if (why == sched::worker::cpu_intensive) {
       ++cpu_intensive_seen_;
@@ -315,17 +326,19 @@ bool pool_workqueue::look(sched::worker& w, sight& seen) {
 }
 
 bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
-  if (leader_.load(base::order::acquire) != &w) return false;  // without the lock: most do not lead; pairs with serve()
+  // Without the lock: most do not lead, nor keep anything; pairs with serve().
+  if (leader_.load(base::order::acquire) != &w && w.kept.load(base::order::relaxed) == 0) return false;
   bool offer = false;
   {
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this || w.turns.load(base::order::relaxed) != seq) return false;
-    if (leader_.load(base::order::relaxed) != &w || one_at_a_time()) return false;
-    if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
-    hold.leave_message(*static_cast<execution*>(w.frame));
-    leader_.store(nullptr, base::order::relaxed);
-    forget_short_items();
-    offer = settle();
+    const bool queued_some = !WRING_PLANT(kept_children_not_relieved) && list_kept_of(w);
+    if (leader_.load(base::order::relaxed) == &w && !one_at_a_time()) {
+      if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
+      offer = give_up_lead(*static_cast<execution*>(w.frame), hold);
+    } else if (queued_some) {
+      offer = schedule();
+    }
   }
   if (offer) pool_->offer(*this);
   return offer;

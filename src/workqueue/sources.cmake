@@ -19,6 +19,7 @@ set(WRING_WORKQUEUE_SOURCES
     workqueue/run_bound.cc
     workqueue/serving.cc
     workqueue/slots.cc
+    workqueue/spawn.cc
     workqueue/stop_scope.cc
     workqueue/system.cc
     workqueue/task_group.cc

@@ -2,13 +2,14 @@
 // task_group: children are one-off items of the group's queue. wait() takes back those that have not
 // started and runs them on the spot; what it may not run itself, it leaves to other workers.
 //
-// outstanding_: children not finished, and below them the bits `sleeper`, `inside_sleeper` and `called`.
+// Those that their worker keeps to itself are in spawn.cc.
 
 #include <wring/task_group.h>
 
 #include "base/fork.h"
 #include "base/patience.h"
 #include "workqueue/group_helper.h"
+#include "workqueue/group_words.h"
 #include "workqueue/pool_workqueue.h"
 #include "workqueue/registry.h"
 #include "workqueue/wait_graph.h"
@@ -23,24 +24,23 @@ namespace wring {
 
 namespace {
 
-constexpr std::uint32_t sleeper = 1;
-constexpr std::uint32_t inside_sleeper = 2;  // a callback of the queue, too, or it is about to
-constexpr std::uint32_t called = 4;          // one of those is called back, and has not gone yet
-constexpr std::uint32_t one_child = 8;
-
-base::atomic_ref<std::uint32_t> atomically(std::uint32_t& word) noexcept {
-  return base::atomic_ref<std::uint32_t>{word};
-}
+using detail::atomically;
+using detail::group_word::called;
+using detail::group_word::inside_sleeper;
+using detail::group_word::one_child;
+using detail::group_word::sleeper;
 
 // Nested waits may run children until half of the stack is used; the other half is for the callbacks.
 bool stack_is_half_used() noexcept {
-  const base::stack_bounds stack = base::thread_stack();
-  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) < stack.low + (stack.high - stack.low) / 2;
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) < base::thread_stack().half();
 }
 
 }  // namespace
 
 namespace detail {
+
+void item_access::child_has_ended(task_group& g) noexcept { g.child_has_ended(); }
+
 namespace {
 bool belongs_to(item& it, const task_group& group) noexcept {
   return (state_of(it).load(base::order::relaxed) & item_state::child) != 0 && static_cast<child&>(it).group == &group;
@@ -61,8 +61,14 @@ void report_wait_for_itself(pool_workqueue& q, const char* call) noexcept {
 }  // namespace
 }  // namespace detail
 
-// In a forked child the first call makes the group as new; others wait for that.
-void task_group::revive() noexcept {
+// In a forked child the first call makes the group as new.
+inline void task_group::revive() noexcept {
+  if (atomically(forks_).load(base::order::acquire) != base::fork_generation()) [[unlikely]]
+    begin_anew();  // pairs with its store
+}
+
+// Others wait for it.
+void task_group::begin_anew() noexcept {
   constexpr std::uint32_t reviving = 1U << 31;
   const std::uint32_t now = base::fork_generation();
   const auto word = atomically(forks_);
@@ -73,7 +79,7 @@ void task_group::revive() noexcept {
         !word.compare_exchange_strong(seen, now | reviving, base::order::acquire, base::order::relaxed)) {
       continue;
     }
-    outstanding_ = unstarted_ = failed_ = 0;
+    outstanding_ = unstarted_ = kept_ = failed_ = 0;
     error_ = nullptr;
     word.store(now, base::order::release);
     return;
@@ -85,6 +91,7 @@ bool task_group::start(detail::child& child) noexcept {
   child.group = this;
   child.forks = base::fork_generation();
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
+  if (keep(child)) return true;
   atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
   atomically(unstarted_).fetch_add(1, base::order::relaxed);
   if (detail::pool_workqueue* const q = detail::enqueue_one_off(detail::home_of(*queue_->pwq_), child)) {
@@ -99,9 +106,14 @@ bool task_group::start(detail::child& child) noexcept {
 
 void task_group::child_leaves_queue() noexcept { atomically(unstarted_).fetch_sub(1, base::order::relaxed); }
 
-void task_group::finish(std::exception_ptr error, std::uint32_t forks) noexcept {
-  if (forks != base::fork_generation()) return;  // it forked, and this is the child, where nobody counts it
+void task_group::finish(std::exception_ptr error, std::uint32_t queued_in) noexcept {
+  // It forked, and this is the child, where nobody counts it.
+  if ((queued_in & ~detail::is_kept) != base::fork_generation()) return;
   if (error && atomically(failed_).exchange(1, base::order::relaxed) == 0) error_ = std::move(error);
+  if ((queued_in & detail::is_kept) == 0) child_has_ended();  // else run_kept_children() says so
+}
+
+void task_group::child_has_ended() noexcept {
   const auto word = atomically(outstanding_);
   // acq_rel: wait() sees what all children did. From here on the group may be gone; only its address is used.
   const std::uint32_t before = word.fetch_sub(one_child, base::order::acq_rel);
@@ -124,7 +136,9 @@ bool task_group::has_unstarted() const noexcept {
 }
 
 bool task_group::has_children() const noexcept {
-  return atomically(const_cast<std::uint32_t&>(outstanding_)).load(base::order::acquire) >= one_child;  // with finish()
+  // Who is not kept any more is seen outstanding.
+  return atomically(const_cast<std::uint32_t&>(kept_)).load(base::order::acquire) != 0 ||
+         atomically(const_cast<std::uint32_t&>(outstanding_)).load(base::order::acquire) >= one_child;  // with finish()
 }
 
 // Runs children that have not started, as long as the stack allows. False: it does not allow more.
@@ -181,6 +195,7 @@ void task_group::sleep(const detail::group_wait* inside) noexcept {
 // it would wait for itself.
 bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
   for (;;) {
+    run_kept_children();
     const bool may_run_more = run_children_of_all(q);
     revive();  // one of them may have forked
     if (!has_children()) return true;
@@ -210,6 +225,7 @@ bool task_group::wait_for_children() noexcept {
   if (detail::inside(q)) {
     if (!wait_inside(q)) return false;
   } else {
+    run_kept_children();
     if (!q.per_cpu()) run_children_of_all(q);
     revive();
     if (has_children()) {
@@ -226,17 +242,21 @@ bool task_group::wait_for_children() noexcept {
 
 void task_group::wait() {
   revive();
-  if (queue_->pwq_->home().is_early() && has_children()) {
-    throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
-                            "wring: queue '" + queue_->pwq_->name() +
-                                "' runs nothing before runtime::start(), and so no child of a task_group"};
-  }
   detail::note_wait(*queue_->pwq_, {"task_group::wait()", __builtin_return_address(0)});
-  if (!wait_for_children()) {
-    detail::report_wait_for_itself(*queue_->pwq_, "wait()");
-    return;
+  run_kept_children();
+  if (has_children()) {
+    if (queue_->pwq_->home().is_early()) {
+      throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
+                              "wring: queue '" + queue_->pwq_->name() +
+                                  "' runs nothing before runtime::start(), and so no child of a task_group"};
+    }
+    if (!wait_for_children()) {
+      detail::report_wait_for_itself(*queue_->pwq_, "wait()");
+      return;
+    }
   }
-  if (atomically(failed_).exchange(0, base::order::acquire) != 0) {
+  const auto failed = atomically(failed_);
+  if (failed.load(base::order::relaxed) != 0 && failed.exchange(0, base::order::acquire) != 0) {
     std::exception_ptr error;
     std::swap(error, error_);
     std::rethrow_exception(error);
@@ -245,11 +265,14 @@ void task_group::wait() {
 
 task_group::~task_group() {
   revive();
-  if (has_children()) queue_->pwq_->home().start_for("the end of a task_group whose children have not run");
-  if (has_children()) detail::note_wait(*queue_->pwq_, {"~task_group()", __builtin_return_address(0)});
-  if (!wait_for_children()) {
-    detail::report_wait_for_itself(*queue_->pwq_, "~task_group()");
-    std::abort();  // whatever the handler says: its child would come back to a group that is gone
+  run_kept_children();
+  if (has_children()) {
+    queue_->pwq_->home().start_for("the end of a task_group whose children have not run");
+    detail::note_wait(*queue_->pwq_, {"~task_group()", __builtin_return_address(0)});
+    if (!wait_for_children()) {
+      detail::report_wait_for_itself(*queue_->pwq_, "~task_group()");
+      std::abort();  // whatever the handler says: its child would come back to a group that is gone
+    }
   }
   if (error_) {
     queue_->pwq_->home().report().warn("a task_group of queue '" + queue_->pwq_->name() +

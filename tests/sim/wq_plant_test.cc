@@ -8,6 +8,8 @@
 #include "base/mutex.h"
 #include "base/parker.h"
 
+#include <wring/task_group.h>
+
 #include <array>
 #include <functional>
 #include <optional>
@@ -151,6 +153,59 @@ TEST(wq_plant, a_batch_lost_when_its_leader_blocks_is_found) {
       released.wait();
     });
     q.submit([&] { released.complete(); });
+    q.flush();
+  });
+}
+
+// The oldest of three children, which their worker keeps, is what the newest waits for.
+void newest_waits_for_oldest(bool announced) {
+  world w{{.cpus = 1, .max_workers = 8}};
+  wring::workqueue q{w, {.name = "kept"}};
+  sim::gate oldest;
+  q.submit([&] {
+    wring::task_group children{q};
+    children.run([&] { oldest.open(); });
+    children.run([] {});
+    children.run([&] {
+      std::optional<wring::blocking_scope> scope;
+      if (announced) scope.emplace();
+      oldest.pass();
+    });
+    children.wait();
+  });
+  q.flush();
+}
+
+TEST(wq_plant, children_that_are_kept_while_their_worker_waits_are_found) {
+  expect_found("kept_through_a_wait", [] { newest_waits_for_oldest(true); });
+}
+
+TEST(wq_plant, kept_children_of_a_stuck_worker_are_found) {
+  expect_found("kept_children_not_relieved", [] { newest_waits_for_oldest(false); });
+}
+
+// The worker takes from one end what the timekeeper, or who waits, takes from the other.
+TEST(wq_plant, a_worker_that_is_not_excluded_from_its_children_is_found) {
+  expect_found("owner_of_children_not_excluded", [] {
+    world w;
+    wring::workqueue q{w, {.name = "two hands"}};
+    wring::task_group* shared = nullptr;
+    wring::base::completion made;
+    wring::base::completion waited;
+    int ran = 0;
+    q.submit([&] {
+      wring::task_group children{q};
+      for (int i = 0; i < 4; ++i) children.run([&ran] { ++ran; });
+      shared = &children;
+      made.complete();
+      children.wait();
+      const wring::blocking_scope scope;
+      waited.wait();
+    });
+    made.wait();
+    shared->wait();
+    sim::check(ran == 4, "each child has run once", ran);
+    waited.complete();
     q.flush();
   });
 }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// wq_fork_join: children of task groups that their worker keeps to itself, and everybody who may want them.
+#include "support/sim_test.h"
+#include "support/wq_world.h"
+
+#include "base/parker.h"
+#include "base/sync.h"
+
+#include <wring/task_group.h>
+
+#include <array>
+
+namespace {
+
+namespace sim = wring::sim;
+using namespace std::chrono_literals;
+using sim::test::world;
+using wring::base::checked;
+
+// Each node of the tree once, and none is ahead of what it hands to the one that waits.
+int grow(wring::workqueue& q, int fan, int levels, int waits) {
+  if (levels == 0) return 1;
+  std::array<checked<int>, 4> parts;
+  wring::task_group children{q};
+  for (int i = 0; i < fan; ++i) {
+    children.run([&, i] {
+      if (i == waits) sim::stall(30'000);
+      parts[static_cast<std::size_t>(i)].set(grow(q, fan, levels - 1, waits));
+    });
+  }
+  children.wait();
+  int nodes = 1;
+  for (int i = 0; i < fan; ++i) nodes += parts[static_cast<std::size_t>(i)].get();
+  return nodes;
+}
+
+// WQ-60, WQ-63 for children: whoever runs them.
+TEST(wq_fork_join, each_child_runs_once_whoever_gets_it) {
+  for (const auto faults : {sim::profile::usual, sim::profile::hostile}) {
+    const auto report = sim::explore({.seeds = 400, .faults = faults, .step_limit = 500'000}, [] {
+      world w;
+      wring::workqueue q{w, {.name = "tree"}};
+      int nodes = 0;
+      q.submit([&] { nodes = grow(q, 3, 3, 1); });
+      q.flush();
+      sim::check(nodes == 40, "every node", nodes);
+    });
+    EXPECT_SIM_OK(report);
+    EXPECT_SIM_EVENT(report, "children that their worker kept were queued", 0.5);
+  }
+}
+
+// The first child runs last, unless others get it; the last one waits for it in one way or another.
+enum class wait_kind : std::uint8_t { announced, unannounced, spinning };
+
+void wait_for_the_oldest(wait_kind how, const wring::runtime_options& o) {
+  world w{o};
+  wring::workqueue q{w, {.name = "kept"}};
+  sim::gate oldest;
+  wring::base::atomic<bool> ran{false};
+  q.submit([&] {
+    wring::task_group children{q};
+    children.run([&] {
+      ran.store(true, wring::base::order::release);
+      oldest.open();
+    });
+    children.run([] {});
+    children.run([&, how] {
+      if (how == wait_kind::spinning) {
+        while (!ran.load(wring::base::order::acquire)) wring::base::cpu_relax();
+      } else if (how == wait_kind::announced) {
+        const wring::blocking_scope scope;
+        oldest.pass();
+      } else {
+        oldest.pass();
+      }
+    });
+    children.wait();
+  });
+  q.flush();
+}
+
+// WQ-73, WQ-U1: what a worker keeps is not lost with it when it blocks, seen or not, or computes for ever.
+TEST(wq_fork_join, a_child_that_another_one_waits_for_is_not_kept) {
+  for (const auto how : {wait_kind::announced, wait_kind::unannounced, wait_kind::spinning}) {
+    const auto report = sim::explore({.seeds = 300, .step_limit = 500'000, .cpus = 2}, [how] {
+      wait_for_the_oldest(how, {.cpus = how == wait_kind::spinning ? 2U : 1U, .max_workers = 8});
+    });
+    EXPECT_SIM_OK(report);
+  }
+}
+
+// Somebody else waits for a group whose children its worker keeps, or is running.
+TEST(wq_fork_join, another_thread_waits_for_what_a_worker_keeps) {
+  const auto report = sim::explore({.seeds = 1000, .step_limit = 500'000}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "shared"}};
+    wring::task_group* shared = nullptr;
+    wring::base::completion made;
+    wring::base::completion waited;
+    std::array<checked<int>, 3> ran;
+    q.submit([&] {
+      wring::task_group children{q};
+      for (checked<int>& r : ran) children.run([&r] { r.set(r.get() + 1); });
+      shared = &children;
+      made.complete();
+      children.wait();
+      const wring::blocking_scope scope;
+      waited.wait();  // the group lives on until nobody looks at it
+    });
+    made.wait();
+    shared->wait();
+    for (checked<int>& r : ran) sim::check(r.get() == 1, "each child has run", r.get());
+    waited.complete();
+    q.flush();
+  });
+  EXPECT_SIM_OK(report);
+}
+
+// An inner group's children lie above those of an outer one, and the other way round.
+TEST(wq_fork_join, groups_may_be_filled_in_any_order) {
+  const auto report = sim::explore({.seeds = 500, .step_limit = 500'000}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "mixed"}};
+    int ran = 0;
+    q.submit([&] {
+      wring::task_group outer{q};
+      outer.run([&ran] { ++ran; });
+      {
+        wring::task_group inner{q};
+        inner.run([&ran] { ++ran; });
+        outer.run([&ran] { ++ran; });
+        inner.run([&] { outer.run([&ran] { ++ran; }); });
+        outer.run([&ran] { ++ran; });
+        inner.wait();
+        sim::check(ran >= 1, "the inner ones have run", ran);
+      }
+      outer.wait();
+      sim::check(ran == 5, "all have run", ran);
+    });
+    q.flush();
+  });
+  EXPECT_SIM_OK(report);
+}
+
+}  // namespace
