@@ -8,6 +8,8 @@
 
 #include "naive_timekeeper.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -27,6 +29,7 @@ class naive_pool {
   static constexpr unsigned default_threads(unsigned cpus) { return cpus; }
 
   explicit naive_pool(unsigned threads) {
+    give_threads_big_stacks();
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
   }
   ~naive_pool() {
@@ -74,6 +77,15 @@ class naive_pool {
     return *timekeeper_;
   }
 
+  // Who waits for a group runs whatever is newest, and that may wait as well: some trees nest tens of thousands deep.
+  static void give_threads_big_stacks() {
+    pthread_attr_t attributes;
+    if (::pthread_getattr_default_np(&attributes) != 0) return;
+    ::pthread_attr_setstacksize(&attributes, std::size_t{256} << 20);
+    ::pthread_setattr_default_np(&attributes);
+    ::pthread_attr_destroy(&attributes);
+  }
+
   void serve() {
     std::unique_lock lock{mu_};
     for (;;) {
@@ -96,7 +108,7 @@ class naive_pool {
   std::unique_ptr<naive_timekeeper> timekeeper_;  // made for the first timer
 };
 
-// Fork and join: wait() helps with the newest items, so that nesting neither deadlocks nor piles up stack.
+// Fork and join: wait() helps with the newest items, so that nesting does not deadlock.
 class naive_pool::group {
  public:
   explicit group(naive_pool& pool) : pool_{pool} {}

@@ -51,8 +51,9 @@ class WRING_EXPORT task_group {
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
 
-  // Queues the child on the group's queue. If the queue refuses it (it is being destroyed), the child
-  // does not run and false is returned.
+  // Queues the child on the group's queue; inside a callback of that queue, on whose stack the group lies, only once
+  // another worker has time for it. If the queue refuses it (it is being destroyed), the child does not run and false
+  // is returned.
   template <class F>
     requires std::is_invocable_v<std::decay_t<F>&>
   bool run(F&& function) {

@@ -72,6 +72,8 @@ void pool_workqueue::describe(base::writer& out) {
   for (const busy_worker& b : inside) {
     out.put("  runs ", base::describe_code(b.code), " in ", b.by.is_rescuer ? "its rescuer" : pool_->name_of(b.by));
     if (b.began_ticks != 0) out.put(" for ", seconds_since(b.began_ticks));
+    if (const std::uint32_t kept = b.by.kept.load(base::order::relaxed); kept != 0)
+      out.put(", keeps ", kept, " children of groups");
     out.put("\n");
   }
   for (std::size_t i = 0; i < groups.size() && i < groups_most; ++i) {
