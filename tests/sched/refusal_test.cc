@@ -174,7 +174,7 @@ TEST(refusal, of_a_pools_first_worker_is_an_error_of_the_queue_that_needs_it) {
 TEST(refusal, of_a_spare_worker_loses_nothing_is_reported_once_and_retried) {
   in_limited_process([]() -> std::string {
     report_log log;
-    runtime rt{logging(log, {.cpus = 2, .creation_retry = 2ms})};
+    runtime rt{logging(log, {.cpus = 2, .creation_retry = 2ms, .detect = detection::announced})};  // as in rescue()
     allow_threads(0);
     workqueue queue{rt, {.name = "poor"}};
     std::atomic<int> runs{0};
@@ -258,7 +258,11 @@ TEST(refusal, of_a_rescuer_is_an_error_of_its_queue_and_leaves_nothing_behind) {
 template <class Allow>
 std::string rescue(int items, const Allow& allow) {
   report_log log;
-  runtime rt{logging(log, {.cpus = 2, .creation_retry = 5ms, .mayday_initial = 1ms, .mayday_interval = 2ms})};
+  runtime rt{logging(log, {.cpus = 2,
+                           .creation_retry = 5ms,
+                           .mayday_initial = 1ms,
+                           .mayday_interval = 2ms,
+                           .detect = detection::announced})};  // no thread that tries the others out, and ends
   workqueue vital{rt, {.name = "vital", .rescuer = true}};
   workqueue other{rt, {.name = "other"}};
   eventually([&] { return rt.stats().pools[0].workers != 0; });
