@@ -102,7 +102,8 @@ struct workqueue_stats {
   std::uint64_t items_started;    // a worker that runs short items in a row counts them every 64
   std::uint64_t items_completed;  // the rest is in flight (WQ-137)
   // Of its callbacks, sampled: what a thread has used is charged once it has served for 1 ms, to the queue it serves
-  // then. 0 if the CPU clocks of threads cannot be read.
+  // then, but for what others may have used of it, if that one alone took longer. 0 if the CPU clocks of threads cannot
+  // be read.
   std::chrono::nanoseconds cpu_time;
   std::uint64_t cpu_intensive;  // callbacks that left the count because of the CPU time they used (WQ-79)
   std::uint64_t repatriated;    // workers that were taken back to their pod to serve this queue (WQ-117)

@@ -24,14 +24,25 @@ std::uint64_t ticks() noexcept {
 
 namespace {
 
-struct origin {
-  instant at = now();
-  std::uint64_t ticks = clock::ticks();
+// Both clocks at one moment.
+struct moment {
+  instant at;
+  std::uint64_t ticks;
 };
 
+moment this_moment() noexcept {
+  constexpr std::int64_t together_ns = 1'000;
+  moment m{};
+  for (int tries = 0; tries < 100; ++tries) {  // who is preempted between the two tries again
+    m = {now(), clock::ticks()};
+    if ((now() - m.at).count() < together_ns) break;
+  }
+  return m;
+}
+
 // Made at first use, which may be in a static constructor of anybody.
-const origin& process_start() noexcept {
-  static const origin start;
+const moment& process_start() noexcept {
+  static const moment start = this_moment();
   return start;
 }
 
@@ -43,11 +54,11 @@ const origin& process_start() noexcept {
 std::uint64_t ticks_per_us() noexcept {
   // The counter's rate follows from how far it has come since the program was loaded; 20 us are enough for
   // the 10 % that averages need.
-  const origin& start = process_start();
-  instant at = now();
-  while ((at - start.at).count() < 20'000) at = now();
-  const auto us = static_cast<std::uint64_t>((at - start.at).count()) / 1'000;
-  return std::max<std::uint64_t>((ticks() - start.ticks) / us, 1);
+  const moment& start = process_start();
+  moment end = this_moment();
+  while ((end.at - start.at).count() < 20'000) end = this_moment();
+  const auto us = static_cast<std::uint64_t>((end.at - start.at).count()) / 1'000;
+  return std::max<std::uint64_t>((end.ticks - start.ticks) / us, 1);
 }
 
 }  // namespace wring::base::clock

@@ -71,7 +71,8 @@ base::instant worker_pool::look(base::instant now) noexcept {
     // Quiet. Publishers who find the pool unwatched watch it again; what was published before the exchange
     // is seen by the second look (store and load on both sides, all seq_cst).
     watched_.exchange(0, base::order::seq_cst);
-    base::fence_heavy();  // pairs with serve(): a leader that is not seen yet looks for itself whether somebody waits
+    // Pairs with serve(): a leader that is not seen yet looks for itself whether somebody waits; and with share_kept().
+    base::fence_heavy();
     const sight again = look_at_workers(now);
     if (!again.moving && !again.relieved && !more()) {
       look_interval_ns_ = 0;

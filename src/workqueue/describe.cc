@@ -8,6 +8,7 @@
 #include "base/thread_state.h"
 #include "workqueue/pool_workqueue.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -101,7 +102,7 @@ workqueue_stats pool_workqueue::stats() {
           .congested = active_ >= limit_ && (!run_.empty() || head_of(word_.load(base::order::relaxed)) != nullptr),
           .items_started = completed + active_,
           .items_completed = completed,
-          .cpu_time = std::chrono::nanoseconds{cpu_ns},
+          .cpu_time = std::chrono::nanoseconds{cpu_told_ns_ = std::max(cpu_told_ns_, cpu_ns)},
           .cpu_intensive = cpu_intensive_seen_,
           .repatriated = repatriated_,
           .cm_wakeups = cm_wakeups_,

@@ -109,7 +109,8 @@ class item_access {
   static void child_has_ended(task_group& g) noexcept;
   // By who may touch what the group's worker keeps (kept_children.h). False: it is counted as any other by now.
   static bool kept_child_has_ended(task_group& g) noexcept;
-  static void keep_child(item& it, pool_workqueue& in) noexcept;
+  static bool keep_child(item& it, pool_workqueue& in) noexcept;
+  static base::atomic_ref<pool_workqueue*> kept_in(task_group& g) noexcept;
   static void queue_kept_child(item& it) noexcept;
   static void count_kept_children(task_group& g) noexcept;
 };

@@ -44,7 +44,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
   cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
-  cpu_ns_ = 0;
+  cpu_ns_ = cpu_told_ns_ = 0;
   generation_.fetch_add(1, base::order::acq_rel);
   word_.store(0, base::order::release);
 }
@@ -152,7 +152,7 @@ void pool_workqueue::renew_in_child() noexcept {
   exceptions_.store(0, base::order::relaxed);
   rejected_.store(0, base::order::relaxed);
   cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
-  cpu_ns_ = 0;
+  cpu_ns_ = cpu_told_ns_ = 0;
   word_.store((destroying_ ? closed : 0) | (word_.load(base::order::relaxed) & retired), base::order::release);
 }
 

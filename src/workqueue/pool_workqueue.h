@@ -191,8 +191,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   }
 
   // ---- children that their worker keeps (spawn.cc) ----
-  // By the worker of `x`, which is inside an item of this queue.
-  void keep(execution& x, item& child) noexcept;
+  // By the worker of `x`, which is inside an item of this queue. False: it has to be queued.
+  [[nodiscard]] bool keep(execution& x, item& child) noexcept;
   // The callback of one of the group has ended, perhaps; the newest one, to be run by the caller, if another is wanted
   // and it belongs to the group.
   [[nodiscard]] item* next_kept(execution& x, task_group& group, bool one_has_ended, bool another) noexcept;
@@ -286,6 +286,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   template <class F>
   void with_kept(execution& x, const F& f) noexcept;
   void share_kept(execution& x) noexcept;
+  void publish(bool offer) noexcept;
   [[nodiscard]] bool run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
   bool resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks, std::uint64_t items,
@@ -338,7 +339,8 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
   base::list<group_wait> group_waits_;
-  std::int64_t cpu_ns_ = 0;  // of what was charged (cpu_meter.h)
+  std::int64_t cpu_ns_ = 0;       // of what was charged (cpu_meter.h)
+  std::int64_t cpu_told_ns_ = 0;  // the most that was said of it
   std::uint64_t cpu_intensive_seen_ = 0;
   std::uint64_t cm_wakeups_ = 0;
   std::uint64_t repatriated_ = 0;

@@ -280,15 +280,16 @@ bool pool_workqueue::give_up_lead(execution& x, visit& hold) noexcept {
 bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::uint64_t* seq) {
   sched::worker_pool* pool = nullptr;
   bool offer = false;
+  bool queued_some = false;
   {
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this) return false;
     pool = pool_;  // while the worker is in its item; once the queue is released it may end
     if (seq != nullptr && w.turns.load(base::order::relaxed) != *seq) return false;
     if (seq != nullptr && w.out_of_count.load(base::order::relaxed) != 0) return false;
-    if (!pool->mark(w, why)) return false;
+    if (!pool->mark(w, why)) return false;  // it was out of the count, and keeps nothing
     auto& x = *static_cast<execution*>(w.frame);
-    const bool queued_some = !WRING_PLANT(kept_through_a_wait) && list_kept_of(w);
+    queued_some = !WRING_PLANT(kept_through_a_wait) && list_kept_of(w);
     hold.leave_message(x);
     // With max_active 1 nobody could start anything meanwhile, and the leader goes on leading afterwards.
     if (leader_.load(base::order::relaxed) == &w && !one_at_a_time()) {
@@ -305,7 +306,11 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
       ++cm_wakeups_;
     }
   }
-  if (offer) pool->offer(*this);
+  if (offer) {
+    pool->offer(*this);
+  } else if (queued_some && !pool->watched()) {
+    pool->watch();
+  }
   pool->left_count();
   return true;
 }
@@ -329,10 +334,11 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
   // Without the lock: most do not lead, nor keep anything; pairs with serve().
   if (leader_.load(base::order::acquire) != &w && w.kept.load(base::order::relaxed) == 0) return false;
   bool offer = false;
+  bool queued_some = false;
   {
     visit hold{*this};
     if (w.serving.load(base::order::relaxed) != this || w.turns.load(base::order::relaxed) != seq) return false;
-    const bool queued_some = !WRING_PLANT(kept_children_not_relieved) && list_kept_of(w);
+    queued_some = !WRING_PLANT(kept_children_not_relieved) && list_kept_of(w);
     if (leader_.load(base::order::relaxed) == &w && !one_at_a_time()) {
       if (run_.empty() && head_of(word_.load(base::order::seq_cst)) == nullptr) return false;  // pairs with submit()
       offer = give_up_lead(*static_cast<execution*>(w.frame), hold);
@@ -341,7 +347,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
     }
   }
   if (offer) pool_->offer(*this);
-  return offer;
+  return offer || queued_some;
 }
 
 }  // namespace wring::detail

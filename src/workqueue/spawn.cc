@@ -19,26 +19,36 @@ namespace {
 // So many children are added to what the queue has started at a time.
 constexpr unsigned children_per_count = 64;
 
-// What the calling thread is inside of, if it is a worker in an item of that queue, and the group lies on its stack.
+// What the calling thread is inside of, if it is a worker in an item of that queue, and the group lies on its stack
+// above the item: stacks grow downwards.
 execution* execution_below(const task_group& group, pool_workqueue& queue) noexcept {
   sched::worker* const w = sched::worker::current();
   if (w == nullptr || w->is_rescuer || w->frame == nullptr) return nullptr;
   auto* const x = static_cast<execution*>(w->frame);
   const auto here = reinterpret_cast<std::uintptr_t>(&group);
-  const bool on_stack = here >= w->stack.low && here < w->stack.high;
-  return on_stack && x->queue->queue_id() == queue.queue_id() ? x : nullptr;
+  const bool above =
+      here > reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) && here < reinterpret_cast<std::uintptr_t>(x);
+  return above && x->queue->queue_id() == queue.queue_id() ? x : nullptr;
 }
 
 }  // namespace
 
 // ---- what the group knows of them: by who may touch what its worker keeps ---------------------------------
 
-void item_access::keep_child(item& it, pool_workqueue& in) noexcept {
+base::atomic_ref<pool_workqueue*> item_access::kept_in(task_group& g) noexcept {
+  return base::atomic_ref<pool_workqueue*>{g.kept_in_};
+}
+
+// False: some of the group are outstanding. Then they all are, so that who waits for outstanding ones waits for all.
+bool item_access::keep_child(item& it, pool_workqueue& in) noexcept {
   auto& c = static_cast<child&>(it);
+  if (atomically(c.group->outstanding_).load(base::order::relaxed) != 0) return false;
   c.forks |= is_kept;
-  c.group->kept_in_ = &in;
   const auto kept = atomically(c.group->kept_);
-  kept.store(kept.load(base::order::relaxed) + 1, base::order::relaxed);
+  const std::uint32_t before = kept.load(base::order::relaxed);
+  if (before == 0) kept_in(*c.group).store(&in, base::order::relaxed);
+  kept.store(before + 1, base::order::release);  // pairs with run_kept_children()
+  return true;
 }
 
 bool item_access::kept_child_has_ended(task_group& g) noexcept {
@@ -77,14 +87,19 @@ void pool_workqueue::with_kept(execution& x, const F& f) noexcept {
   }
 }
 
-void pool_workqueue::keep(execution& x, item& child) noexcept {
+// Who is out of the count has nothing of that kind: leave_count() has queued it, and sees to it that it stays so.
+bool pool_workqueue::keep(execution& x, item& child) noexcept {
+  bool done = false;
   place_of(child).store(item_place::make(*this), base::order::relaxed);
   with_kept(x, [&] {
+    if (x.worker.out_of_count.load(base::order::relaxed) != 0 && !WRING_PLANT(kept_out_of_the_count)) return;
+    if (!item_access::keep_child(child, *this)) return;
     x.kept.newest_first.push_front(child);
-    item_access::keep_child(child, *this);
     x.worker.kept.store(x.worker.kept.load(base::order::relaxed) + 1, base::order::relaxed);
+    done = true;
   });
-  share_kept(x);
+  if (done) share_kept(x);
+  return done;
 }
 
 item* pool_workqueue::next_kept(execution& x, task_group& group, bool one_has_ended, bool another) noexcept {
@@ -111,7 +126,7 @@ item* pool_workqueue::next_kept(execution& x, task_group& group, bool one_has_en
 // while the owner is in one and the same child (relieve()).
 void pool_workqueue::share_kept(execution& x) noexcept {
   base::fence_light();  // pairs with look(): it sees what we keep, or we see that nobody watches any more
-  if (pool_->hungry()) {
+  if (pool_->hungry() && (word_.load(base::order::relaxed) & full) == 0) {
     queue_kept(x, portion::half);
   } else if (!pool_->watched()) {
     pool_->watch();
@@ -125,7 +140,16 @@ void pool_workqueue::queue_kept(execution& x, portion most) noexcept {
     if (!list_kept(x, most)) return;
     offer = leader_.load(base::order::relaxed) == &x.worker ? give_up_lead(x, hold) : schedule();
   }
-  if (offer) pool_->offer(*this);
+  publish(offer);
+}
+
+// Something has been put into run_. If it was not ours to offer, somebody else starts it, who may be stuck.
+void pool_workqueue::publish(bool offer) noexcept {
+  if (offer) {
+    pool_->offer(*this);
+  } else if (!pool_->watched()) {
+    pool_->watch();
+  }
 }
 
 // Held, and by the owner, or with the owner excluded. The oldest come first, behind what the queue has already.
@@ -167,10 +191,10 @@ void pool_workqueue::queue_kept_of(task_group& group) noexcept {
     });
   };
   bool offer = false;
+  bool some = false;
   {
     visit hold{*this};
     if (!WRING_PLANT(owner_of_children_not_excluded)) for_each_other([](execution& x) { x.kept.bias.exclude(); });
-    bool some = false;
     pool_->for_each_worker([&](sched::worker& w) {
       if (w.serving.load(base::order::relaxed) == this)
         some |= list_kept(*static_cast<execution*>(w.frame), portion::all);
@@ -185,28 +209,24 @@ void pool_workqueue::queue_kept_of(task_group& group) noexcept {
       offer = schedule();
     }
   }
-  if (offer) pool_->offer(*this);
+  if (some) publish(offer);
 }
 
 }  // namespace detail
 
-// False: it has to be queued. Children that a sleeper inside the queue may be alone to start are.
+// False: it has to be queued.
 bool task_group::keep(detail::child& child) noexcept {
   detail::execution* const x = detail::execution_below(*this, *queue_->pwq_);
-  if (x == nullptr || !x->queue->keeps_children()) return false;
-  const auto outstanding = detail::atomically(outstanding_);
-  if ((outstanding.load(base::order::relaxed) & detail::group_word::inside_sleeper) != 0) return false;
-  x->queue->keep(*x, child);
-  return true;
+  return x != nullptr && x->queue->keeps_children() && x->queue->keep(*x, child);
 }
 
 // By whom they belong to: runs them, newest first, as long as the stack allows. What is left afterwards is queued.
 void task_group::run_kept_children() noexcept {
   const auto kept = detail::atomically(kept_);
-  if (kept.load(base::order::relaxed) == 0) return;
+  if (kept.load(base::order::acquire) == 0) return;  // pairs with keep_child()
+  detail::pool_workqueue& q = *detail::item_access::kept_in(*this).load(base::order::relaxed);
   detail::execution* const x = detail::execution_below(*this, *queue_->pwq_);
-  if (x == nullptr || x->queue != kept_in_) return kept_in_->queue_kept_of(*this);
-  detail::pool_workqueue& q = *kept_in_;
+  if (x == nullptr || x->queue != &q) return q.queue_kept_of(*this);
   const base::stack_bounds& stack = x->worker.stack;
   const bool room = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) >= stack.half();
   bool one_has_ended = false;

@@ -199,7 +199,6 @@ bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
     const bool may_run_more = run_children_of_all(q);
     revive();  // one of them may have forked
     if (!has_children()) return true;
-    if (atomically(kept_).load(base::order::relaxed) != 0) continue;  // one of them has made more
     if (detail::inside_child_of(*this)) return false;
     // First this, then a last look: pairs with start(), which publishes the child first.
     atomically(outstanding_).fetch_or(sleeper | inside_sleeper, base::order::seq_cst);

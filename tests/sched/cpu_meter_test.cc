@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <thread>
 
 namespace wring {
 namespace {
@@ -38,15 +39,18 @@ TEST(cpu_meter, says_what_a_callback_has_used_while_it_runs_and_afterwards) {
   workqueue waiting{rt, {.name = "waiting"}};
   gate opened;
   nanoseconds inside{};
+  nanoseconds used{};
   waiting.submit([&] {
     const blocking_scope scope;
     opened.wait();
   });
   busy.submit([&] {
+    const nanoseconds start = of_this_thread();
     compute(20ms);
     inside = busy.stats().cpu_time;
     compute(20ms);
     opened.open();
+    used = of_this_thread() - start;
   });
   busy.flush();
   waiting.flush();
@@ -54,6 +58,7 @@ TEST(cpu_meter, says_what_a_callback_has_used_while_it_runs_and_afterwards) {
   EXPECT_GE(inside, 20ms);
   EXPECT_GE(of_busy, 40ms);
   EXPECT_GE(of_busy, inside);
+  EXPECT_LE(of_busy, used + 10ms) << "and no more than it has used";
   EXPECT_LE(waiting.stats().cpu_time, 5ms);
 }
 
@@ -74,6 +79,22 @@ TEST(cpu_meter, adds_up_short_callbacks) {
     // Of each worker an interval may be missing.
     EXPECT_GE(queue.stats().cpu_time, nanoseconds{used.load()} - 5ms) << places;
   }
+}
+
+// WQ-137: who sleeps for long is not charged with what others have used in short callbacks between.
+TEST(cpu_meter, charges_nobody_with_the_time_of_others) {
+  test_runtime rt{{.cpus = 1, .max_workers = 1, .stall_floor = 0ms, .detect = detection::announced}};
+  rt.warnings.ignore();  // of the limit
+  workqueue computes{rt, {.name = "computes"}};
+  workqueue sleeps{rt, {.name = "sleeps"}};
+  for (int i = 0; i < 20; ++i) {
+    computes.submit([] { compute(500us); });
+    computes.flush();
+    sleeps.submit([] { std::this_thread::sleep_for(3ms); });
+    sleeps.flush();
+  }
+  EXPECT_GE(computes.stats().cpu_time, 8ms);
+  EXPECT_LE(sleeps.stats().cpu_time, 4ms);
 }
 
 }  // namespace

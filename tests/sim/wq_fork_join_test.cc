@@ -90,9 +90,38 @@ TEST(wq_fork_join, a_child_that_another_one_waits_for_is_not_kept) {
   }
 }
 
-// Somebody else waits for a group whose children its worker keeps, or is running.
+// Made while their worker is out of the count: it waits, or has computed for long.
+TEST(wq_fork_join, children_of_who_is_out_of_the_count_are_not_kept) {
+  for (const bool hog : {false, true}) {
+    const auto report = sim::explore({.seeds = 300, .step_limit = 500'000, .cpus = 2}, [hog] {
+      world w{{.cpus = 2, .max_workers = 8}};
+      wring::workqueue q{w, {.name = "out"}};
+      sim::gate first;
+      sim::gate second;
+      if (hog) {
+        for (int i = 0; i < 3; ++i) q.submit([] { sim::spend(15'000'000); });  // so that somebody is looked for
+      }
+      q.submit([&, hog] {
+        if (hog) sim::spend(30'000'000);
+        wring::task_group children{q};
+        {
+          const wring::blocking_scope scope;
+          children.run([&] { first.open(); });
+          children.run([&] { second.open(); });
+          first.pass();
+          second.pass();
+        }
+        children.wait();
+      });
+      q.flush();
+    });
+    EXPECT_SIM_OK(report);
+  }
+}
+
+// Somebody else waits for a group whose children its worker keeps, or is running, and they make more of them.
 TEST(wq_fork_join, another_thread_waits_for_what_a_worker_keeps) {
-  const auto report = sim::explore({.seeds = 1000, .step_limit = 500'000}, [] {
+  const auto report = sim::explore({.seeds = 2000, .step_limit = 500'000}, [] {
     world w;
     wring::workqueue q{w, {.name = "shared"}};
     wring::task_group* shared = nullptr;
@@ -101,7 +130,11 @@ TEST(wq_fork_join, another_thread_waits_for_what_a_worker_keeps) {
     std::array<checked<int>, 3> ran;
     q.submit([&] {
       wring::task_group children{q};
-      for (checked<int>& r : ran) children.run([&r] { r.set(r.get() + 1); });
+      children.run([&] { ran[0].set(1); });
+      children.run([&] {
+        children.run([&] { ran[2].set(1); });
+        ran[1].set(1);
+      });
       shared = &children;
       made.complete();
       children.wait();

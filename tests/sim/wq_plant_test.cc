@@ -184,6 +184,29 @@ TEST(wq_plant, kept_children_of_a_stuck_worker_are_found) {
   expect_found("kept_children_not_relieved", [] { newest_waits_for_oldest(false); });
 }
 
+TEST(wq_plant, children_that_are_kept_by_who_waits_already_are_found) {
+  expect_found("kept_out_of_the_count", [] {
+    world w;
+    wring::workqueue q{w, {.name = "early"}};
+    sim::gate both;
+    q.submit([&] {
+      wring::task_group children{q};
+      int ran = 0;
+      {
+        const wring::blocking_scope scope;
+        for (int i = 0; i < 2; ++i) {
+          children.run([&] {
+            if (++ran == 2) both.open();
+          });
+        }
+        both.pass();
+      }
+      children.wait();
+    });
+    q.flush();
+  });
+}
+
 // The worker takes from one end what the timekeeper, or who waits, takes from the other.
 TEST(wq_plant, a_worker_that_is_not_excluded_from_its_children_is_found) {
   expect_found("owner_of_children_not_excluded", [] {

@@ -832,6 +832,7 @@ TEST(hotplug, follows_the_quota_of_a_control_group) {
   const wring::test::control_group group{"cpu", "cgroup.procs"};
   if (!group.obstacle().empty()) GTEST_SKIP() << group.obstacle();
   if (!group.set_cpu_quota("200000")) GTEST_SKIP() << "quotas are refused";
+  if (wring::runtime{}.stats().cpus < 2) GTEST_SKIP() << "needs two CPUs to plan for";
   const int status = in_forked_child([&](wring::test::claims& c) {
     c.check(group.enter(), "the process may go into the group");
     test_runtime rt{{.replan_interval = 1ms}};

@@ -150,6 +150,30 @@ TEST(misuse, flush_of_a_later_item_of_the_own_ordered_queue_returns_false) {
 }
 
 // Inside a child that task_group::wait runs on the spot, the callback outside still counts.
+// The child runs on the spot, or on another worker.
+TEST(misuse, a_group_that_its_own_child_waits_for_is_told_of) {
+  for (const bool elsewhere : {false, true}) {
+    test_runtime rt{{.cpus = 2}};
+    workqueue queue{rt, {.name = "mine"}};
+    gate told;
+    queue.submit([&] {
+      task_group group{queue};
+      group.run([&] {
+        group.wait();
+        told.open();
+      });
+      if (elsewhere) {
+        const blocking_scope scope;
+        told.wait();
+      }
+      group.wait();
+    });
+    queue.flush();
+    EXPECT_TRUE(told.is_open());
+    EXPECT_EQ(rt.misuses.take().size(), 1u) << elsewhere;
+  }
+}
+
 TEST(misuse, flush_of_the_own_queue_from_a_child_run_on_the_spot_returns_false) {
   test_runtime rt{{.cpus = 1}};
   workqueue queue{rt, {.name = "mine"}};
