@@ -10,7 +10,7 @@
 namespace wring::sim {
 
 // Threads alive at one moment. A number of a thread in this range is its `slot`; slots are used again.
-inline constexpr std::uint32_t max_threads = 24;
+inline constexpr std::uint32_t max_threads = 32;
 
 struct vector_clock {
   alignas(32) std::array<std::uint32_t, max_threads> time{};

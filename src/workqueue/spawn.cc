@@ -19,16 +19,15 @@ namespace {
 // So many children are added to what the queue has started at a time.
 constexpr unsigned children_per_count = 64;
 
-// What the calling thread is inside of, if it is a worker in an item of that queue, and the group lies on its stack
-// above the item: stacks grow downwards.
+// What the calling thread is inside of, if it is a worker in an item of that queue, and the group lies on the thread's
+// own stack, which grows downwards, in what the item has called.
 execution* execution_below(const task_group& group, pool_workqueue& queue) noexcept {
   sched::worker* const w = sched::worker::current();
-  if (w == nullptr || w->is_rescuer || w->frame == nullptr) return nullptr;
+  if (w == nullptr || w->is_rescuer || w->frame == nullptr || w->stack.low == 0) return nullptr;
   auto* const x = static_cast<execution*>(w->frame);
   const auto here = reinterpret_cast<std::uintptr_t>(&group);
-  const bool above =
-      here > reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) && here < reinterpret_cast<std::uintptr_t>(x);
-  return above && x->queue->queue_id() == queue.queue_id() ? x : nullptr;
+  const bool called_by_the_item = here >= w->stack.low && here < reinterpret_cast<std::uintptr_t>(x);
+  return called_by_the_item && x->queue->queue_id() == queue.queue_id() ? x : nullptr;
 }
 
 }  // namespace
