@@ -62,7 +62,7 @@ void report_wait_for_itself(pool_workqueue& q, const char* call) noexcept {
 }  // namespace detail
 
 // In a forked child the first call makes the group as new.
-inline void task_group::revive() noexcept {
+void task_group::revive() noexcept {
   if (atomically(forks_).load(base::order::acquire) != base::fork_generation()) [[unlikely]]
     begin_anew();  // pairs with its store
 }
