@@ -252,7 +252,7 @@ void expect_events(const sim::report& report) {
   EXPECT_SIM_EVENT(report, "item handed to the worker that runs it", 0.2);
   EXPECT_SIM_EVENT(report, "leader blocked and gave its queue back", 0.1);
   EXPECT_SIM_EVENT(report, "queue of short items", 0.5);
-  EXPECT_SIM_EVENT(report, "stall floor raised", 0.01);
+  EXPECT_SIM_EVENT(report, "stall floor raised", 0.002);
   EXPECT_SIM_EVENT(report, "stuck leader relieved", 0.05);
   EXPECT_SIM_EVENT(report, "a worker was seen to wait", 0.2);
   EXPECT_SIM_EVENT(report, "a worker that was seen to wait goes on", 0.001);
