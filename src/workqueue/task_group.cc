@@ -217,7 +217,7 @@ bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
   }
 }
 
-// False: as wait_inside().
+// After run_kept_children(). False: as wait_inside().
 bool task_group::wait_for_children() noexcept {
   revive();
   detail::pool_workqueue* const first = queue_->pwq_;
@@ -225,7 +225,6 @@ bool task_group::wait_for_children() noexcept {
   if (detail::inside(q)) {
     if (!wait_inside(q)) return false;
   } else {
-    run_kept_children();
     if (!q.per_cpu()) run_children_of_all(q);
     revive();
     if (has_children()) {

@@ -14,7 +14,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <thread>
 
 namespace wring {
 namespace {
@@ -90,7 +89,15 @@ TEST(cpu_meter, charges_nobody_with_the_time_of_others) {
   for (int i = 0; i < 20; ++i) {
     computes.submit([] { compute(500us); });
     computes.flush();
-    sleeps.submit([] { std::this_thread::sleep_for(3ms); });
+    gate entered;
+    gate end;
+    sleeps.submit([&] {
+      entered.open();
+      end.wait();
+    });
+    entered.wait();
+    compute(3ms);
+    end.open();
     sleeps.flush();
   }
   EXPECT_GE(computes.stats().cpu_time, 8ms);

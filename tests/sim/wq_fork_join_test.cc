@@ -150,6 +150,33 @@ TEST(wq_fork_join, another_thread_waits_for_what_a_worker_keeps) {
   EXPECT_SIM_OK(report);
 }
 
+// The same at any time, also while the worker makes the first of them.
+TEST(wq_fork_join, another_thread_waits_while_children_are_made) {
+  const auto report = sim::explore({.seeds = 2000, .step_limit = 500'000}, [] {
+    world w;
+    wring::workqueue q{w, {.name = "shared"}};
+    wring::task_group* shared = nullptr;
+    wring::base::completion made;
+    wring::base::completion waited;
+    int ran = 0;
+    q.submit([&] {
+      wring::task_group children{q};
+      shared = &children;
+      made.complete();
+      for (int i = 0; i < 3; ++i) children.run([&ran] { ++ran; });
+      children.wait();
+      const wring::blocking_scope scope;
+      waited.wait();
+    });
+    made.wait();
+    shared->wait();
+    waited.complete();
+    q.flush();
+    sim::check(ran == 3, "each child has run once", ran);
+  });
+  EXPECT_SIM_OK(report);
+}
+
 // An inner group's children lie above those of an outer one, and the other way round.
 TEST(wq_fork_join, groups_may_be_filled_in_any_order) {
   const auto report = sim::explore({.seeds = 500, .step_limit = 500'000}, [] {

@@ -209,6 +209,7 @@ TEST(wait_graph, every_kind_of_wait_counts_and_is_reported_before_it_waits) {
     std::unique_ptr<workqueue>& b;
     work& item;
     delayed_work& delayed;
+    const std::function<void()>& until_it_is_reported;
   };
   struct kind {
     const char* name;
@@ -230,7 +231,7 @@ TEST(wait_graph, every_kind_of_wait_counts_and_is_reported_before_it_waits) {
       {"~task_group()",
        [](const both& x) {
          task_group group{*x.b};
-         group.run([] {});
+         group.run(x.until_it_is_reported);  // or there may be nothing to wait for by then
        }},
   };
   for (const kind& k : kinds) {
@@ -239,17 +240,17 @@ TEST(wait_graph, every_kind_of_wait_counts_and_is_reported_before_it_waits) {
     auto b = std::make_unique<workqueue>(rt, workqueue_options{.name = "b", .per_cpu = true});
     in(*b, [&] { touch(a); });
     counter begun;
-    const auto until_it_is_reported = [&] {
+    const std::function<void()> until_it_is_reported = [&] {
       const blocking_scope scope;
       begun.add();
       eventually([&] { return rt.warnings.count(circle) != 0; });
     };
-    work item{until_it_is_reported};
-    delayed_work delayed{until_it_is_reported};
+    work item{[&] { until_it_is_reported(); }};
+    delayed_work delayed{[&] { until_it_is_reported(); }};
     b->queue(item);
     b->queue(delayed);
     begun.wait_for(2);
-    in(a, [&] { k.wait({b, item, delayed}); });
+    in(a, [&] { k.wait({b, item, delayed, until_it_is_reported}); });
     item.flush();
     delayed.flush();
     const auto lines = rt.warnings.take();
