@@ -79,7 +79,7 @@ class WRING_EXPORT io_work {
  private:
   friend class detail::io_item_access;
 
-  // Links of the list, flags and bucket: src/iowq knows more.
+  // Links of the list; flags and bucket.
   io_work* next_ = nullptr;
   io_work* prev_ = nullptr;
   alignas(8) std::uint64_t state_ = 0;

@@ -100,6 +100,9 @@ class WRING_EXPORT hash_domain {
 
   // As io_pool::max_workers(), of all its pools, those that are still to come included.
   io_limits max_workers(io_limits wanted);
+  // As io_pool::set_affinity(), likewise. Throws std::system_error (EINVAL): one that no thread of the process may use;
+  // what the owner of a pool may not use is left out there.
+  void set_affinity(const std::vector<unsigned>& cpus);
   // A bit for each bucket of which an item runs.
   [[nodiscard]] std::uint64_t busy() const noexcept;
 
@@ -166,8 +169,8 @@ enum class io_which : std::uint8_t { first, all };
 class WRING_EXPORT io_pool {
  public:
   // The caller is the owner. Throws std::system_error: EINVAL (options out of range, bounded 0, one callback without
-  // the other, or by_owner with per_node), EBUSY (interrupt_signal), ENOMEM, and for per_node EAGAIN: the system
-  // refused one of its first workers; then nothing is left of any (IOWQ-11).
+  // the other, or by_owner with per_node), EBUSY (interrupt_signal), ENOMEM: no memory, or of
+  // per_node one of its first workers could not be made; then nothing is left of any (IOWQ-11).
   explicit io_pool(const io_pool_options& options = {});
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
@@ -202,7 +205,7 @@ class WRING_EXPORT io_pool {
     return submit(io_item_options{}, std::forward<F>(function));
   }
   // The same, and calls `done(error)` once when it is over: no error, it has run; ECANCELED, EPERM (the identity was
-  // refused), EOWNERDEAD: it has not. `done` runs as the thread it is on, not as the submitter, and must not throw.
+  // refused), EOWNERDEAD: it has not. As whom `done` runs is not said; it must not throw.
   template <class F, class Done>
     requires detail::io_callable<std::decay_t<F>> && std::is_invocable_v<std::decay_t<Done>&, std::error_code>
   bool submit(const io_item_options& options, F&& function, Done&& done) {

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -166,6 +168,7 @@ class guarded_worker {
       return true;
     }
   }
+  std::function<void()> before_sending;
   void set_tid() { tid_ = ::gettid(); }
   [[nodiscard]] int repeated() const { return repeated_; }
 
@@ -175,6 +178,7 @@ class guarded_worker {
 
   void signal_locked() {
     if ((word_.load() & open) == 0) return;
+    if (before_sending) before_sending();
     EXPECT_EQ(send(tid_), 0);
   }
 
@@ -233,6 +237,51 @@ TEST_P(interrupts, by_instructions_end_ten_thousand_calls_and_hit_no_other_one) 
 // IOWQ-U3, the third way, for calls that others make: the signal is repeated until the guard is left.
 TEST_P(interrupts, by_repetition_end_ten_thousand_calls_and_hit_no_other_one) {
   cancel_many(guarded_worker::manner::by_repetition, GetParam(), 10'000);
+}
+
+bool blocked_in_read_of(pid_t tid, int fd) {
+  char begins[32];
+  std::snprintf(begins, sizeof begins, "%ld 0x%x ", SYS_read, static_cast<unsigned>(fd));
+  return state_of(tid) == 'S' && contents(proc_of(tid, "syscall")).starts_with(begins);
+}
+bool blocked_in_a_futex(pid_t tid) {
+  return state_of(tid) == 'S' && contents(proc_of(tid, "syscall")).starts_with(std::to_string(SYS_futex) + " ");
+}
+
+// IOWQ-83. Method: the canceller is held between its look, which finds the guard open, and its signal, until the call
+// has ended and the thread waits again: for the lock, as it should, or in a call outside of the guard, which would be
+// hit.
+TEST(interrupts_that_come_late, are_waited_for_at_the_end_of_the_guard) {
+  if (!calls_are_seen()) GTEST_SKIP() << "/proc does not tell in which system call a thread is";
+  if (under_tsan) GTEST_SKIP() << "the thread sanitizer delivers signals when it likes";
+  const reserved_signal reserved{only_count};
+  guarded_worker worker{guarded_worker::manner::by_instructions};
+  read_of_a_pipe guarded;
+  read_of_a_pipe unguarded;
+  std::atomic<pid_t> tid{0};
+  std::array<long, 2> results{};
+  std::atomic<bool> ended{false};
+  std::thread thread{[&] {
+    worker.set_tid();
+    worker.begin(1);
+    tid.store(::gettid());
+    results[0] = worker.guarded(guarded.what());
+    results[1] = plainly(unguarded.what());
+    ended.store(true);
+    worker.end();
+  }};
+  eventually([&] { return tid.load() != 0 && blocked_in_read_of(tid.load(), guarded.fd()); });
+  worker.before_sending = [&] {
+    guarded.write();
+    eventually([&] { return blocked_in_a_futex(tid.load()) || blocked_in_read_of(tid.load(), unguarded.fd()); });
+  };
+  std::thread canceller{[&] { EXPECT_TRUE(worker.cancel(1)); }};
+  eventually([&] { return ended.load() || (handled.load() == 1 && blocked_in_read_of(tid.load(), unguarded.fd())); });
+  unguarded.write();
+  thread.join();
+  canceller.join();
+  EXPECT_EQ(results[0], 1);  // what the call has done is told, although it was cancelled
+  EXPECT_EQ(results[1], 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(all, interrupts, ::testing::ValuesIn(kinds),
