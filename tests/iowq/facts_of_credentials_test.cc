@@ -71,6 +71,25 @@ TEST(credentials, the_c_librarys_setresuid_aborts_if_a_thread_may_not_follow) {
   EXPECT_EQ(status, 1000 + SIGABRT);
 }
 
+// A trap: where it may follow, it does, and is somebody else for files as well.
+TEST(credentials, the_c_librarys_setresuid_replaces_the_user_for_files_of_all_threads) {
+  WRING_NEEDS_ROOT();
+  in_a_child([](claims& c) {
+    gate changed;
+    gate all_changed;
+    std::thread thread{[&] {
+      raw(SYS_setfsuid, stranger);
+      changed.open();
+      all_changed.wait();
+      c.check(fsuid() == stranger + 1, "the thread is whom the process has become");
+    }};
+    changed.wait();
+    c.check(::setresuid(stranger + 1, stranger + 1, stranger + 1) == 0, "root may, and the thread may");
+    all_changed.open();
+    thread.join();
+  });
+}
+
 // IOWQ-U4. Method: the saved id stays root's; capabilities follow the effective one down and up again.
 TEST(credentials, a_saved_uid_of_root_is_a_way_back) {
   WRING_NEEDS_ROOT();

@@ -241,7 +241,7 @@ TEST_P(interrupts, by_repetition_end_ten_thousand_calls_and_hit_no_other_one) {
 
 bool blocked_in_read_of(pid_t tid, int fd) {
   char begins[32];
-  std::snprintf(begins, sizeof begins, "%ld 0x%x ", SYS_read, static_cast<unsigned>(fd));
+  std::snprintf(begins, sizeof begins, "%d 0x%x ", SYS_read, static_cast<unsigned>(fd));
   return state_of(tid) == 'S' && contents(proc_of(tid, "syscall")).starts_with(begins);
 }
 bool blocked_in_a_futex(pid_t tid) {
