@@ -23,9 +23,13 @@ namespace wring {
 class io_call;
 class io_task;
 
+namespace iowq {
+class pool;
+class worker;
+}  // namespace iowq
+
 namespace detail {
 class io_item_access;
-class io_worker;
 
 template <class F>
 concept io_callable = std::is_invocable_v<F&, io_call&> || std::is_invocable_v<F&>;
@@ -143,10 +147,10 @@ class WRING_EXPORT io_call {
     const bool entered_;
   };
 
-  io_call(detail::io_worker* worker, io_work& item, int refusal) noexcept;
+  io_call(iowq::worker* worker, io_work& item, int refusal) noexcept;
   ~io_call();
 
-  detail::io_worker* const worker_;  // null: fails an item in a thread that is no worker
+  iowq::worker* const worker_;  // null: fails an item in a thread that is no worker
   io_work& item_;
   const int refusal_;
 };
@@ -210,9 +214,9 @@ class WRING_EXPORT io_task final : private io_work {
 
   using entry_point = long (*)(io_task&, io_call*);  // null: destroys the callable
   entry_point entry_ = nullptr;
-  void* pool_ = nullptr;
+  iowq::pool* pool_ = nullptr;          // it was enqueued in last
   std::uintptr_t then_ = 0;             // the next one; lowest bit: anyway
-  alignas(4) std::uint32_t phase_ = 0;  // idle, busy, waited for
+  alignas(4) std::uint32_t phase_ = 0;  // idle, busy or waited for, and how many forks there were then
   long value_ = 0;
   alignas(8) unsigned char bytes_[capacity];
 };

@@ -32,30 +32,19 @@
 namespace wring {
 
 class io_pool;
+struct io_pool_options;
 
-namespace detail {
-class io_pool_impl;
-class hash_domain_impl;
-class io_user_impl;
-}  // namespace detail
-
-// How workers come to be, and whose they are.
-enum class io_profile : std::uint8_t {
-  // Of one submitting thread, the owner. Nothing is started before the first item; whoever needs a worker makes it.
-  // Each
-  // kind of item has its own list and workers.
-  per_thread,
-  // Of all threads; a list for each NUMA node, served by workers that turn from one kind to the other, and a manager
-  // thread that makes them. One worker of each node never leaves.
-  per_node,
-};
+namespace iowq {
+class pool;
+class domain;
+}  // namespace iowq
 
 // Who makes the worker that takes the place of one that blocks (IOWQ-41b).
 enum class io_creation : std::uint8_t {
   // The worker itself, before it blocks; or, while it has an identity that is not its own, the runtime's timekeeper.
   by_worker,
-  // The owner, when it next calls something of the pool or run_notes(). Only of per_thread; for owners that come by
-  // often and want nobody else to make threads.
+  // The owner, when it next calls something of the pool or run_notes(): for owners that come by often and want nobody
+  // else to make threads.
   by_owner,
 };
 
@@ -95,8 +84,8 @@ class WRING_EXPORT hash_domain {
   // ended when the thread ends: what it has not started is cancelled, what runs is cancelled and waited for (IOWQ-14,
   // IOWQ-U13). Throws std::system_error as io_pool's constructor.
   io_pool& this_threads_pool();
-  // For pools that are made from now on; `profile` and `domain` in it are ignored. Throws std::system_error (EINVAL).
-  void set_options(const struct io_pool_options& options);
+  // For those that are made from now on; `domain` in it is ignored. Throws std::system_error (EINVAL).
+  void set_options(const io_pool_options& options);
 
   // As io_pool::max_workers(), of all its pools, those that are still to come included.
   io_limits max_workers(io_limits wanted);
@@ -108,21 +97,8 @@ class WRING_EXPORT hash_domain {
 
  private:
   friend class io_pool;
-  std::shared_ptr<detail::hash_domain_impl> impl_;
-};
-
-// How many threads for unbounded items a user may have, over all pools that name it (profile per_node; IOWQ-12,
-// IOWQ-22, IOWQ-24). A handle as hash_domain. Who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN is not refused.
-class WRING_EXPORT io_user {
- public:
-  // 0: RLIMIT_NPROC of now, at most 1024. Throws std::bad_alloc.
-  explicit io_user(unsigned threads_max = 0);
-  [[nodiscard]] unsigned threads() const noexcept;
-  [[nodiscard]] unsigned threads_max() const noexcept;
-
- private:
-  friend class io_pool;
-  std::shared_ptr<detail::io_user_impl> impl_;
+  explicit hash_domain(std::shared_ptr<iowq::domain> impl) noexcept : impl_{std::move(impl)} {}
+  std::shared_ptr<iowq::domain> impl_;
 };
 
 struct io_pool_options {
@@ -130,13 +106,11 @@ struct io_pool_options {
 
   // For people. Threads are named after the owner, "io-wrk-4711" (IOWQ-42).
   std::string_view name = "io";
-  io_profile profile = io_profile::per_thread;
   // So many items will be in flight; a queue's length, where there is one. Only the default of `bounded` looks at it.
   unsigned queue_size = by_default;
-  // Workers of bounded items, at least 1 (per node); by default min(queue_size, 4 x CPUs).
+  // Workers of bounded items, at least 1; by default min(queue_size, 4 x CPUs).
   unsigned bounded = by_default;
-  // Workers of unbounded items; by default RLIMIT_NPROC. Of per_node without `user`: 0, which means that there are no
-  // unbounded items, and they fail.
+  // Workers of unbounded items, at least 1; by default RLIMIT_NPROC.
   unsigned unbounded = by_default;
   // No limit is above that, whoever sets it: threads cost memory here. At most 32,768.
   unsigned hard_cap = 1024;
@@ -145,8 +119,6 @@ struct io_pool_options {
   io_creation creation = io_creation::by_worker;
   // Shared with other pools; null: its own.
   const hash_domain* domain = nullptr;
-  // Of per_node: who is charged for workers of unbounded items.
-  const io_user* user = nullptr;
   // Of layers above; without them only the closures and tasks of this header can be enqueued.
   io_callbacks callbacks = {};
   // Interrupts a call that blocks when its item is cancelled; workers have all others blocked. 0: SIGRTMAX - 3. It is
@@ -168,9 +140,8 @@ enum class io_which : std::uint8_t { first, all };
 // over, whatever happens to the pool (IOWQ-64).
 class WRING_EXPORT io_pool {
  public:
-  // The caller is the owner. Throws std::system_error: EINVAL (options out of range, bounded 0, one callback without
-  // the other, or by_owner with per_node), EBUSY (interrupt_signal), ENOMEM: no memory, or of
-  // per_node one of its first workers could not be made; then nothing is left of any (IOWQ-11).
+  // The caller is the owner. Throws std::system_error: EINVAL (options out of range, one callback without the other,
+  // another interrupt_signal than that of the process), EBUSY (interrupt_signal); or std::bad_alloc.
   explicit io_pool(const io_pool_options& options = {});
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
@@ -253,13 +224,13 @@ class WRING_EXPORT io_pool {
   io_cancel cancel(const io_work& item) noexcept {
     return cancel([&item](const io_work& other) noexcept { return &other == &item; });
   }
-  // All that wait and run now; and of per_node all that will come (IOWQ-84).
+  // All that wait and run now.
   io_cancel cancel_all() noexcept;
 
   // ---- limits ----
 
-  // Sets the limits that are not 0, clamped to that of the process and to io_pool_options::hard_cap (of per_node: per
-  // node), and returns those before (IOWQ-100). Nobody is made to leave; new ones are made when they are needed. The
+  // Sets the limits that are not 0, clamped to that of the process and to io_pool_options::hard_cap, and
+  // returns those before (IOWQ-100). Nobody is made to leave; new ones are made when they are needed. The
   // other pools of its domain get them too, those that are still to come included.
   io_limits max_workers(io_limits wanted);
   // The CPUs of its workers, by number: of new ones at once; those that are elsewhere leave at the end of their next
@@ -290,7 +261,7 @@ class WRING_EXPORT io_pool {
 
  private:
   friend class hash_domain;
-  explicit io_pool(std::unique_ptr<detail::io_pool_impl> impl) noexcept;
+  explicit io_pool(std::unique_ptr<iowq::pool> impl) noexcept;
 
   template <class Box, class... Args>
   Box* make(Args&&... args) {
@@ -306,7 +277,7 @@ class WRING_EXPORT io_pool {
   bool submit_closure(detail::io_closure_base& closure, const io_item_options& options) noexcept;
   io_cancel cancel_if(bool (*match)(const io_work&, void*), void* context, io_which which) noexcept;
 
-  std::unique_ptr<detail::io_pool_impl> impl_;  // null after a move
+  std::unique_ptr<iowq::pool> impl_;  // null after a move
 };
 
 }  // namespace wring

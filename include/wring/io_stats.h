@@ -17,14 +17,11 @@ namespace wring {
 struct io_creations {
   std::uint64_t enqueue;  // an item came and nobody was free: the thread that enqueued it
   std::uint64_t note;     // the last running worker blocked: that worker, the owner, or the timekeeper for it
-  std::uint64_t manager;  // of the profile per_node
   std::uint64_t retry;    // again after a refusal that was temporary
   std::uint64_t refused;  // by the system, or at the limit of the process
 };
 
 struct io_account_stats {
-  bool bounded;
-  unsigned node;                   // of the profile per_node: the system's number; else 0
   unsigned workers;                // threads
   unsigned workers_max;            // the limit
   unsigned workers_most;           // alive at once
@@ -46,7 +43,6 @@ struct io_worker_stats {
   std::string name;         // of the thread, "io-wrk-4711"
   std::uint32_t thread_id;  // the kernel's
   bool bounded;
-  unsigned node;
   enum class state_kind : std::uint8_t { free, running, blocked } state;
   const void* tag;                   // of its item (io_item_options::tag); null: in none
   std::chrono::nanoseconds running;  // since its item has started
@@ -59,7 +55,8 @@ struct io_pool_stats {
   std::uint32_t owner;  // thread id
   bool exiting;
   bool exit_on_idle;
-  std::vector<io_account_stats> accounts;  // bounded, unbounded; of each node
+  io_account_stats bounded;
+  io_account_stats unbounded;
   std::vector<io_worker_stats> workers;
   std::uint64_t busy_buckets;  // of its hash_domain, a bit each
 };

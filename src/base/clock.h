@@ -2,6 +2,7 @@
 // clock: steady time. The simulator has its own, which only its scheduler moves.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -34,6 +35,13 @@ std::uint64_t ticks_per_us() noexcept;
 inline std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
   static const std::uint64_t per_us = ticks_per_us();
   return ns * per_us / 1'000;
+}
+
+// In so long from now; never, if that is farther than time goes. A negative time has passed.
+inline instant deadline_after(std::chrono::nanoseconds limit) noexcept {
+  const instant now = clock::now();
+  const bool far = limit.count() > 0 && static_cast<std::uint64_t>(limit.count()) >= never.ns - now.ns;
+  return far ? never : now + std::max(limit, std::chrono::nanoseconds{0});
 }
 
 }  // namespace clock

@@ -11,6 +11,7 @@ set(WRING_BASE_SOURCES
 set(WRING_BASE_SHELL_SOURCES
     base/clock_real.cc
     base/fork_real.cc
+    base/interruptible_real.cc
     base/sync_real.cc
     base/syscall_real.cc
     base/thread_state_real.cc

@@ -20,6 +20,8 @@ int current_cpu() noexcept;
 int current_nice() noexcept;
 // Nice value of the calling thread alone, -20 (first) to 19 (last). -EACCES, -EPERM: not allowed to.
 int set_nice(int nice) noexcept;
+// RLIMIT_NPROC: how many threads the user may have; ~0U: as many as there may be.
+unsigned process_limit() noexcept;
 // Names the calling thread (first 15 characters).
 int set_thread_name(const char* name) noexcept;
 // Replaces `text` by what the file holds. -EFBIG if that is more than `bytes_max`; `text` is cut off there then.

@@ -99,6 +99,12 @@ int set_nice(int nice) noexcept {
   return ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice) == 0 ? 0 : -errno;
 }
 
+unsigned process_limit() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NPROC, &limit) != 0) return ~0U;
+  return static_cast<unsigned>(std::min<rlim_t>(limit.rlim_cur, ~0U));
+}
+
 int set_thread_name(const char* name) noexcept {
   char cut[16] = {};
   std::strncpy(cut, name, sizeof cut - 1);

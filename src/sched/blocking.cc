@@ -3,13 +3,18 @@
 #include <wring/blocking.h>
 
 #include "base/clock.h"
+#include "sched/counted_thread.h"
 #include "sched/worker_pool.h"
 
 namespace wring {
 
 blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
   sched::worker* const w = sched::worker::current();
-  if (w == nullptr || w->blocking_depth++ != 0) return;
+  if (w == nullptr) {
+    if (sched::counted_thread* const t = sched::counted_thread::current()) t->enter_blocking();
+    return;
+  }
+  if (w->blocking_depth++ != 0) return;
   if (w->pool.runs_to_completion()) [[unlikely]]
     w->pool.report_blocked_bh(*w);
   worker_ = w;
@@ -20,8 +25,12 @@ blocking_scope::blocking_scope() noexcept : worker_{nullptr}, since_ns_{0} {
 
 blocking_scope::~blocking_scope() {
   sched::worker* const w = sched::worker::current();
+  if (w == nullptr) {
+    if (sched::counted_thread* const t = sched::counted_thread::current()) t->leave_blocking();
+    return;
+  }
   // Depth 0: the scope outlived its callback, which was reported then.
-  if (w == nullptr || w->blocking_depth == 0) return;
+  if (w->blocking_depth == 0) return;
   --w->blocking_depth;
   if (worker_ == nullptr) return;
   w->serving.load(base::order::relaxed)->join_count(*w, sched::worker::waits, true);

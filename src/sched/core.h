@@ -96,6 +96,7 @@ class core {
   [[nodiscard]] sched::reporter& report() noexcept { return report_; }
   [[nodiscard]] sched::timekeeper& time() noexcept { return time_; }
   [[nodiscard]] sched::pools& pools() noexcept { return pools_; }
+  [[nodiscard]] sched::detector& detect() noexcept { return detect_; }
 
   [[nodiscard]] void* allocate_block(std::size_t bytes);
   void free_block(void* block) noexcept;

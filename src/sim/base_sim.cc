@@ -62,6 +62,8 @@ int current_nice() noexcept { return 0; }
 
 int set_nice(int /*nice*/) noexcept { return allowed_or(-EACCES); }
 
+unsigned process_limit() noexcept { return ~0U; }
+
 int set_thread_name(const char* name) noexcept {
   sim::door::thread_name(name);
   return 0;

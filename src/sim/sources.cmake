@@ -11,6 +11,7 @@ set(WRING_SIM_SOURCES
   sim/explore.cc
   sim/fiber.cc
   sim/heap.cc
+  sim/interruptible_sim.cc
   sim/memory_model.cc
   sim/shrink.cc
   sim/simulation.cc

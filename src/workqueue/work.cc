@@ -38,9 +38,7 @@ cancel_result cancel_and_wait_for(item& it, base::timer* t, std::chrono::nanosec
                                   const void* caller) noexcept {
   const wait_call call{"cancel_sync_for()", caller, true};
   if (from_its_own_callback(it, call)) return {.was_pending = false, .ended = false};
-  const base::instant now = base::clock::now();
-  const bool far = limit.count() > 0 && static_cast<std::uint64_t>(limit.count()) >= base::never.ns - now.ns;
-  const detail::cancelled c = detail::cancel_sync(it, t, call, far ? base::never : now + std::max(limit, 0ns));
+  const detail::cancelled c = detail::cancel_sync(it, t, call, base::clock::deadline_after(limit));
   return {.was_pending = c.was_pending, .ended = c.ended};
 }
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// end: nothing new from outside, what may last for ever is cancelled, the rest runs, and then all threads are gone
+// (README.md, 8).
+
+#include "base/patience.h"
+#include "iowq/hash_domain.h"
+#include "iowq/pool.h"
+#include "iowq/queue.h"
+#include "iowq/worker.h"
+
+#include <wring/blocking.h>
+
+namespace wring::iowq {
+
+namespace {
+bool anything(const io_work&, void*) { return true; }
+constexpr matcher everything{anything, nullptr};
+}  // namespace
+
+// From the lock on, enqueue() refuses and nobody makes a worker.
+void queue::exit() noexcept {
+  work_list failing;
+  worker* woken = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
+    if (!bounded_) {
+      unlink_all(failing);
+      for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
+        w->tell_if(everything);
+        w->unlink_held(everything, io_which::all, failing);
+      }
+    }
+    woken = take_all_free();
+  }
+  wake_all(woken);
+  pool_.fail_all(failing);
+}
+
+void queue::exit_on_idle() noexcept {
+  worker* woken = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    woken = take_all_free();
+  }
+  wake_all(woken);
+}
+
+// Linked by next_free: who is off the list and has no token yet is nobody else's.
+worker* queue::take_all_free() noexcept {
+  worker* woken = nullptr;
+  while (free_count_ != 0) {
+    worker& w = wake_free();
+    w.next_free = woken;
+    woken = &w;
+  }
+  return woken;
+}
+
+void queue::wake_all(worker* woken) noexcept {
+  while (woken != nullptr) {
+    worker& w = *std::exchange(woken, woken->next_free);
+    w.wake();
+  }
+}
+
+void queue::fail_what_waits() noexcept {
+  work_list failing;
+  {
+    const base::lock_guard lock{mu_};
+    unlink_all(failing);
+  }
+  pool_.fail_all(failing);
+}
+
+void queue::await_unpinned() noexcept {
+  for (base::patience p; pins_.load(base::order::acquire) != 0; p.pause()) continue;  // pairs with unpin()
+}
+
+void pool::exit_start() noexcept {
+  if (!is_of_this_process()) return;
+  exiting_.store(true, base::order::release);  // each queue looks under its lock from now on
+  unbounded_.exit();
+  bounded_.exit();
+}
+
+void pool::left_alive() noexcept {
+  if (alive_.fetch_sub(1, base::order::release) == 1) base::futex_wake(alive_, 1 << 30);  // pairs with end()
+}
+
+bool pool::end(std::chrono::nanoseconds limit) noexcept {
+  if (!is_of_this_process()) return true;
+  if (const worker* const self = worker::current(); self != nullptr && &self->home().home() == this) {
+    core_.report().misuse("io_pool '" + name_ + "' is ended by an item of its own, which would wait for itself");
+    return false;
+  }
+  exit_start();
+  const blocking_scope scope;
+  const base::instant deadline = base::clock::deadline_after(limit);
+  for (;;) {
+    const std::uint32_t alive = alive_.load(base::order::acquire);  // pairs with left_alive()
+    if (alive == 0) break;
+    if (base::futex_wait(alive_, alive, deadline) == -ETIMEDOUT) return false;
+  }
+  // Nobody is left to run what waits; there is some where no worker could be had.
+  for (queue* q : {&bounded_, &unbounded_}) q->fail_what_waits();
+  domain_->remove(*this);
+  for (queue* q : {&bounded_, &unbounded_}) {
+    domain_->forget(*q);
+    q->await_unpinned();
+  }
+  join_ended();
+  return true;
+}
+
+}  // namespace wring::iowq

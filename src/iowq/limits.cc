@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// limits: how many workers there may be, where they run, and whether they stay (README.md, 11).
+
+#include "base/syscall.h"
+#include "iowq/hash_domain.h"
+#include "iowq/pool.h"
+#include "sched/cpu_masks.h"
+
+#include <algorithm>
+#include <system_error>
+
+namespace wring::iowq {
+
+// IOWQ-100: what the process may have, and what this pool may.
+unsigned pool::clamped(unsigned workers) const noexcept {
+  return std::max(1U, std::min({workers, hard_cap_, base::syscall::process_limit()}));
+}
+
+io_limits pool::set_limits(const io_limits& wanted) noexcept {
+  return {.bounded = bounded_.set_limit(wanted.bounded != 0 ? clamped(wanted.bounded) : 0),
+          .unbounded = unbounded_.set_limit(wanted.unbounded != 0 ? clamped(wanted.unbounded) : 0)};
+}
+
+io_limits pool::max_workers(const io_limits& wanted) {
+  const io_limits before = set_limits({});
+  domain_->max_workers(wanted);
+  return before;
+}
+
+void pool::set_affinity(const std::vector<unsigned>& cpus) {
+  if (!std::ranges::includes(owners_place_.cpus, sched::sorted(cpus))) {
+    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
+                            "wring::io_pool::set_affinity(): a CPU that the owner may not use"};
+  }
+  set_cpus(sched::sorted(cpus));
+}
+
+void pool::set_cpus(const std::vector<unsigned>& cpus) {
+  std::vector<unsigned> both;
+  std::ranges::set_intersection(cpus.empty() ? owners_place_.cpus : cpus, owners_place_.cpus, std::back_inserter(both));
+  if (both.empty()) both = owners_place_.cpus;
+  enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
+  const base::lock_guard lock{mu_};
+  cpus_ = std::move(both);
+}
+
+bool pool::may_use(unsigned cpu) const noexcept {
+  const base::lock_guard lock{mu_};
+  return cpus_.empty() || std::ranges::binary_search(cpus_, cpu);
+}
+
+void pool::exit_on_idle(bool leave) noexcept {
+  if (!is_of_this_process()) return;
+  exits_on_idle_.store(leave, base::order::relaxed);
+  if (!leave) return;
+  bounded_.exit_on_idle();
+  unbounded_.exit_on_idle();
+}
+
+unsigned pool::run_notes() noexcept {
+  if (!is_of_this_process() || !owner_makes_workers() || base::thread_id() != owner_thread_) return 0;
+  return bounded_.run_note() + unbounded_.run_note();
+}
+
+io_limits domain::max_workers(const io_limits& wanted) {
+  io_limits before{};
+  {
+    const base::lock_guard lock{mu_};
+    before = remembered_;
+    if (wanted.bounded != 0) remembered_.bounded = wanted.bounded;
+    if (wanted.unbounded != 0) remembered_.unbounded = wanted.unbounded;
+  }
+  for_each_pool([&](pool& p) { p.set_limits(wanted); });
+  return before;
+}
+
+void domain::set_affinity(const std::vector<unsigned>& cpus) {
+  {
+    const base::lock_guard lock{mu_};
+    cpus_ = cpus;
+  }
+  for_each_pool([&](pool& p) { p.set_cpus(cpus); });
+}
+
+template <class F>
+void domain::for_each_pool(const F& f) {
+  std::vector<pool*> pinned;
+  {
+    const base::lock_guard lock{mu_};
+    pinned = pools_;
+    for (pool* p : pinned) p->pin();
+  }
+  for (pool* p : pinned) {
+    f(*p);
+    p->unpin();
+  }
+}
+
+}  // namespace wring::iowq

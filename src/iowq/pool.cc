@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "iowq/pool.h"
+
+#include "base/interruptible.h"
+#include "base/syscall.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace wring::iowq {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw std::system_error{std::make_error_code(std::errc::invalid_argument), "wring::io_pool_options::" + what};
+}
+
+const io_pool_options& valid(const io_pool_options& o) {
+  constexpr auto by_default = io_pool_options::by_default;
+  if (o.bounded == 0) refuse("bounded is 0; files need at least one worker");
+  if (o.unbounded == 0) refuse("unbounded is 0; an item of that kind needs at least one worker");
+  if (o.bounded != by_default && o.bounded > 32'768) refuse("bounded is above 32768");
+  if (o.unbounded != by_default && o.unbounded > 32'768) refuse("unbounded is above 32768");
+  if (o.queue_size == 0) refuse("queue_size is 0");
+  if (o.hard_cap < 1 || o.hard_cap > 32'768) refuse("hard_cap is not in 1..32768");
+  if (o.idle_timeout.count() < 1) refuse("idle_timeout is below 1 ms");
+  if (o.idle_timeout > std::chrono::hours{24 * 365}) refuse("idle_timeout is above a year");
+  if (o.creation > io_creation::by_owner) refuse("creation is none of its values");
+  if ((o.callbacks.do_work == nullptr) != (o.callbacks.free_work == nullptr)) {
+    refuse("callbacks has one of do_work and free_work; it has both or neither");
+  }
+  return o;
+}
+
+void choose_interrupt(int signal) {
+  const int error = base::choose_interrupt(signal);
+  if (error == 0) return;
+  throw std::system_error{-error, std::system_category(),
+                          error == -EBUSY ? "wring::io_pool_options::interrupt_signal is handled by the program"
+                                          : "wring::io_pool_options::interrupt_signal is no real-time signal, or "
+                                            "another pool has chosen another one"};
+}
+
+// "min(queue_size, 4 x CPUs)"
+unsigned bounded_by_default(const io_pool_options& o, std::size_t cpus) {
+  return static_cast<unsigned>(std::min<std::size_t>(o.queue_size, 4 * std::max<std::size_t>(cpus, 1)));
+}
+
+}  // namespace
+
+pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<iowq::domain> its_domain)
+    : core_{where},
+      domain_{std::move(its_domain)},
+      name_{valid(options).name},
+      creation_{options.creation},
+      callbacks_{options.callbacks},
+      idle_timeout_{options.idle_timeout},
+      hard_cap_{options.hard_cap},
+      owners_place_{sched::place::of_program()},
+      owner_thread_{base::thread_id()},
+      forks_{base::fork_generation()},
+      enough_{static_cast<unsigned>(std::max<std::size_t>(owners_place_.cpus.size(), 1))},
+      cpus_{owners_place_.cpus},
+      bounded_{*this, true,
+               clamped(options.bounded != io_pool_options::by_default
+                           ? options.bounded
+                           : bounded_by_default(options, owners_place_.cpus.size()))},
+      unbounded_{*this, false, clamped(options.unbounded)} {
+  choose_interrupt(options.interrupt_signal);
+  domain_->add(*this);
+}
+
+pool::~pool() {
+  if (!is_of_this_process()) return;  // its threads are the parent's, and so may be its locks
+  static_cast<void>(end(std::chrono::nanoseconds::max()));
+}
+
+// ---- items ----
+
+bool pool::enqueue(io_work& it) noexcept {
+  if (!is_of_this_process()) {
+    fail(it, -EOWNERDEAD);
+    return false;
+  }
+  if (owner_makes_workers()) run_notes();
+  if (exits_on_idle_.load(base::order::relaxed)) exits_on_idle_.store(false, base::order::relaxed);  // IOWQ-48
+  switch (queue_of(it).enqueue(it)) {
+    case queue::entry::taken: return true;
+    case queue::entry::failed: return false;
+    case queue::entry::refused: break;
+  }
+  fail(it, -ECANCELED);
+  return false;
+}
+
+void pool::fail(io_work& it, int error) noexcept {
+  for (io_work* failing = &it; failing != nullptr;) {
+    do_work(*failing, nullptr, error);
+    io_work* const follower = free_work(*failing, error);
+    // A task that runs anyway.
+    if (follower != nullptr && kind_of(*follower) == item_kind::task && !has(*follower, item_word::cancelled) &&
+        !exiting() && is_of_this_process()) {
+      enqueue(*follower);
+      return;
+    }
+    failing = follower;
+    if (error != -EOWNERDEAD) error = -ECANCELED;
+  }
+}
+
+void pool::fail_all(work_list& items) noexcept {
+  while (io_work* const it = items.pop_front()) fail(*it, -ECANCELED);
+}
+
+namespace {
+
+// An exception out of a callable has no one to go to.
+template <class F>
+long call_callable(const std::string& pool, const F& f) noexcept {
+  const char* what = "something that is no std::exception";
+  try {
+    return f();
+  } catch (const std::exception& e) {
+    what = e.what();
+    std::fprintf(stderr, "wring: a callable of the io_pool '%s' ended with an exception: %s\n", pool.c_str(), what);
+  } catch (...) {
+    std::fprintf(stderr, "wring: a callable of the io_pool '%s' ended with an exception: %s\n", pool.c_str(), what);
+  }
+  std::terminate();
+}
+
+}  // namespace
+
+void pool::do_work(io_work& it, worker* by, int refusal) noexcept {
+  access::with_call(by, it, refusal, [&](io_call& call) {
+    switch (kind_of(it)) {
+      case item_kind::work: callbacks_.do_work(it, call, callbacks_.context); return;
+      case item_kind::task: {
+        io_task& task = access::task(it);
+        access::value(task) =
+            refusal != 0 ? refusal : call_callable(name_, [&] { return access::entry(task)(task, &call); });
+        return;
+      }
+      case item_kind::closure: {
+        if (refusal != 0) return;
+        auto& closure = static_cast<detail::io_closure_base&>(it);
+        call_callable(name_, [&] {
+          closure.entry(closure, &call, 0);
+          return 0L;
+        });
+        return;
+      }
+    }
+  });
+}
+
+io_work* pool::free_work(io_work& it, int refusal) noexcept {
+  switch (kind_of(it)) {
+    case item_kind::work: return callbacks_.free_work(it, callbacks_.context);
+    case item_kind::task: return finish_task(access::task(it));
+    case item_kind::closure: break;
+  }
+  auto& closure = static_cast<detail::io_closure_base&>(it);
+  closure.entry(closure, nullptr, refusal);
+  return nullptr;
+}
+
+// ---- workers ----
+
+worker* pool::new_worker() noexcept {
+  try {
+    worker& w = memory_.acquire();
+    alive_.fetch_add(1, base::order::relaxed);
+    return &w;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+// The last touch of somebody who does not join: end() waits for it, and then for the threads that have left.
+void pool::forget_worker(worker& w) noexcept {
+  memory_.release(w);
+  left_alive();
+}
+
+void pool::has_left(worker& w) noexcept {
+  {
+    const base::lock_guard lock{mu_};
+    w.next_ended = ended_;
+    ended_ = &w;
+  }
+  left_alive();
+}
+
+void pool::join_ended() noexcept {
+  worker* all = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    all = std::exchange(ended_, nullptr);
+  }
+  while (all != nullptr) {
+    worker& w = *std::exchange(all, all->next_ended);
+    w.join();
+    memory_.release(w);
+  }
+}
+
+bool pool::may_make_workers_here() const noexcept {
+  if (owner_makes_workers() && base::thread_id() != owner_thread_) return false;
+  const worker* const self = worker::current();
+  return self == nullptr || self->may_make_threads();
+}
+
+sched::place pool::place_of_workers() const {
+  sched::place there{.cpus = {}, .nice = owners_place_.nice};
+  const base::lock_guard lock{mu_};
+  there.cpus = cpus_;
+  return there;
+}
+
+bool pool::looks() const noexcept { return core_.detect().keeps_floor(); }
+
+}  // namespace wring::iowq

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// pool: what stands behind an io_pool: two queues, the domain they hash in, and the threads of its workers.
+//
+// Threads: any. Locks: those of its queues; mu_ (rank leaf) for the CPUs and the list of threads to be joined.
+#pragma once
+
+#include "base/fork.h"
+#include "base/mutex.h"
+#include "base/stable_pool.h"
+#include "iowq/hash_domain.h"
+#include "iowq/item.h"
+#include "iowq/queue.h"
+#include "iowq/worker.h"
+#include "sched/core.h"
+#include "sched/place.h"
+
+#include <wring/io_pool.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace wring::iowq {
+
+class pool {
+ public:
+  // Throws std::system_error, or std::bad_alloc.
+  pool(detail::core& where, const io_pool_options& options, std::shared_ptr<domain> its_domain);
+  // Ends it first.
+  ~pool();
+  pool(const pool&) = delete;
+  pool& operator=(const pool&) = delete;
+
+  // ---- items ----
+  // True: a worker runs it. Else it has been failed.
+  bool enqueue(io_work& it) noexcept;
+  bool enqueue(io_task& task) noexcept;
+  [[nodiscard]] queue& queue_of(io_work& it) noexcept {
+    return has(it, item_word::unbounded) ? unbounded_ : bounded_;
+  }
+  // By a worker, or without one: refused.
+  void do_work(io_work& it, worker* by, int refusal) noexcept;
+  // It is over, and nobody's any more; what depends on it and is to run, or to be failed, now.
+  [[nodiscard]] io_work* free_work(io_work& it, int refusal) noexcept;
+  void fail(io_work& it, int error) noexcept;
+  void fail_all(work_list& items) noexcept;
+  // (cancel.cc)
+  io_cancel cancel(const matcher& match, io_which which) noexcept;
+
+  // ---- limits (limits.cc) ----
+  io_limits set_limits(const io_limits& wanted) noexcept;
+  io_limits max_workers(const io_limits& wanted);
+  void set_affinity(const std::vector<unsigned>& cpus);
+  void set_cpus(const std::vector<unsigned>& cpus);  // those of the owner's; none: all of these
+  [[nodiscard]] bool may_use(unsigned cpu) const noexcept;
+  [[nodiscard]] const std::vector<unsigned>& owners_cpus() const noexcept { return owners_place_.cpus; }
+  void exit_on_idle(bool leave) noexcept;
+  [[nodiscard]] bool exits_on_idle() const noexcept { return exits_on_idle_.load(base::order::relaxed); }
+  unsigned run_notes() noexcept;
+
+  // ---- the end (end.cc) ----
+  void exit_start() noexcept;
+  [[nodiscard]] bool end(std::chrono::nanoseconds limit) noexcept;
+  [[nodiscard]] bool exiting() const noexcept { return exiting_.load(base::order::relaxed); }
+  void pin() noexcept { bounded_.pin(); }
+  void unpin() noexcept { bounded_.unpin(); }
+
+  // ---- workers ----
+  [[nodiscard]] worker* new_worker() noexcept;  // null: no memory
+  void forget_worker(worker& w) noexcept;       // it has no thread
+  void has_left(worker& w) noexcept;            // the last that its thread does here
+  void join_ended() noexcept;
+  [[nodiscard]] bool may_make_workers_here() const noexcept;
+  [[nodiscard]] bool owner_makes_workers() const noexcept { return creation_ == io_creation::by_owner; }
+  [[nodiscard]] sched::place place_of_workers() const;
+  [[nodiscard]] std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
+  [[nodiscard]] unsigned enough() const noexcept { return enough_.load(base::order::relaxed); }
+  [[nodiscard]] bool looks() const noexcept;  // at workers that have announced nothing
+
+  [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
+  [[nodiscard]] detail::core& home() const noexcept { return core_; }
+  [[nodiscard]] iowq::domain& domain() const noexcept { return *domain_; }
+  [[nodiscard]] const std::shared_ptr<iowq::domain>& shared_domain() const noexcept { return domain_; }
+  [[nodiscard]] unsigned owner_thread() const noexcept { return owner_thread_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+  [[nodiscard]] io_pool_stats stats() const;
+  [[nodiscard]] std::string describe() const;
+  void audit() const;
+
+ private:
+  [[nodiscard]] unsigned clamped(unsigned workers) const noexcept;
+  [[nodiscard]] io_work* finish_task(io_task& task) noexcept;  // task.cc
+  void left_alive() noexcept;
+
+  detail::core& core_;
+  const std::shared_ptr<iowq::domain> domain_;
+  const std::string name_;
+  const io_creation creation_;
+  const io_callbacks callbacks_;
+  const std::chrono::nanoseconds idle_timeout_;
+  const unsigned hard_cap_;
+  const sched::place owners_place_;
+  const std::uint32_t owner_thread_;
+  const std::uint32_t forks_;
+  base::atomic<unsigned> enough_;
+  base::atomic<bool> exiting_{false};
+  base::atomic<bool> exits_on_idle_{false};
+  base::atomic<std::uint32_t> alive_{0};  // workers that exist, or are being made
+  base::stable_pool<worker> memory_;
+  mutable base::mutex mu_{base::rank::leaf};
+  worker* ended_ WRING_GUARDED_BY(mu_) = nullptr;     // to be joined
+  std::vector<unsigned> cpus_ WRING_GUARDED_BY(mu_);  // of its workers, ascending
+  queue bounded_;
+  queue unbounded_;
+};
+
+}  // namespace wring::iowq

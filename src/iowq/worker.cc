@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "iowq/worker.h"
+
+#include "base/syscall.h"
+#include "iowq/hash_domain.h"
+#include "iowq/pool.h"
+
+#include <cstdio>
+
+namespace wring::iowq {
+
+worker::worker() noexcept {
+  repeat_.fire = repeat;
+  repeat_.cookie = reinterpret_cast<std::uintptr_t>(this);
+}
+
+void worker::begin_life(queue& home, trigger why) noexcept {
+  home_ = &home;
+  made_by_ = why;
+  std::snprintf(name_, sizeof name_, "io-wrk-%u", home.home().owner_thread());
+}
+
+int worker::start() noexcept {
+  return base::thread_create(thread_, {.name = name_, .stack_bytes = home_->home().home().options().stack_bytes}, main,
+                             this);
+}
+
+void worker::main(void* self) {
+  worker& w = *static_cast<worker*>(self);
+  slot::get() = &w;
+  sched::counted_thread::set_current(&w);
+  w.run();
+}
+
+void worker::take_place() noexcept {
+  tid_.store(base::thread_id(), base::order::relaxed);
+  interruptee_.accept();
+  const sched::place there = home_->home().place_of_workers();
+  static_cast<void>(there.take_cpus());  // what is refused stays as it is
+  static_cast<void>(there.take_nice());
+}
+
+void worker::run() noexcept {
+  pool& its_pool = home_->home();
+  detail::wardrobe clothes;
+  wardrobe_ = &clothes;
+  take_place();
+  home_->has_begun();
+  bool goes_on = true;
+  while (goes_on) {
+    switch (home_->next(*this)) {
+      case queue::turn::run: goes_on = run_chain(); break;
+      case queue::turn::park: goes_on = park(); break;
+      case queue::turn::leave: goes_on = false; break;
+      case queue::turn::undress:
+        goes_on = clothes.take_off() == detail::dressing::ok;
+        if (!goes_on) home_->give_back(*this);
+        break;
+    }
+  }
+  await_repeat();
+  wardrobe_ = nullptr;
+  sched::counted_thread::set_current(nullptr);
+  its_pool.has_left(*this);  // the pool joins this thread before it ends
+}
+
+// P3 to P5. False: it has left.
+bool worker::park() noexcept {
+  last_cpu_ = static_cast<unsigned>(std::max(base::syscall::current_cpu(), 0));
+  for (;;) {
+    if (parker_.park(base::clock::now() + home_->home().idle_timeout())) return true;
+    switch (home_->timed_out(*this)) {
+      case queue::turn::run: parker_.park(); return true;
+      case queue::turn::leave: return false;
+      default: break;
+    }
+  }
+}
+
+// ---- items ----
+
+// Under the lock of the queue.
+void worker::take(io_work& first, work_list& rest, unsigned bucket) noexcept {
+  const base::lock_guard lock{mu_};
+  current_ = &first;
+  held_.append(rest);
+  bucket_ = bucket;
+  began_ = base::clock::now();
+}
+
+unsigned worker::put_back(work_list& out) noexcept {
+  const base::lock_guard lock{mu_};
+  if (current_ != nullptr) out.push_back(*current_);
+  current_ = nullptr;
+  out.append(held_);
+  return bucket_;
+}
+
+void worker::publish(io_work& it) noexcept {
+  const base::lock_guard lock{mu_};
+  current_ = &it;
+  began_ = base::clock::now();
+}
+
+io_work* worker::next_held() noexcept {
+  const base::lock_guard lock{mu_};
+  current_ = held_.pop_front();
+  began_ = base::clock::now();
+  return current_;
+}
+
+unsigned worker::held() const noexcept {
+  const base::lock_guard lock{mu_};
+  unsigned n = 0;
+  for (io_work* it = held_.front(); it != nullptr; it = work_list::next(*it)) ++n;
+  return n;
+}
+
+bool worker::run_chain() noexcept {
+  pool& its_pool = home_->home();
+  io_work* it = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    it = current_;
+  }
+  while (it != nullptr) {
+    int refusal = 0;
+    if (!dress_for(*it, refusal)) {
+      home_->give_back(*this);
+      return false;
+    }
+    io_work* const follower = run_item(*it, refusal);
+    it = bucket_ != no_bucket ? next_held() : nullptr;
+    if (it == nullptr && bucket_ != no_bucket) {
+      its_pool.domain().release(bucket_, home_);
+      bucket_ = no_bucket;
+    }
+    if (follower == nullptr) continue;
+    // IOWQ-61
+    if (it == nullptr && !has(*follower, item_word::hashed) && &its_pool.queue_of(*follower) == home_) {
+      publish(*follower);
+      it = follower;
+    } else {
+      its_pool.enqueue(*follower);
+    }
+  }
+  return true;
+}
+
+// IOWQ-60: what the item is to find, before it is begun. False: the worker cannot give its identity.
+bool worker::dress_for(io_work& it, int& refusal) noexcept {
+  if (has(it, item_word::cancelled) || (home_->home().exiting() && has(it, item_word::unbounded))) {
+    refusal = -ECANCELED;
+    return true;
+  }
+  const detail::identity_data* const wanted = access::data(access::as(it));
+  if (wanted != wardrobe_->worn()) {
+    home_->identity_changes.fetch_add(1, base::order::relaxed);
+    switch (wardrobe_->put_on(wanted)) {
+      case detail::dressing::ok: break;
+      case detail::dressing::refused:
+        home_->refused_identities.fetch_add(1, base::order::relaxed);
+        refusal = -EPERM;
+        break;
+      case detail::dressing::tainted: return false;
+    }
+  }
+  if (is_cancelled()) refusal = -ECANCELED;  // it was told before it began
+  return true;
+}
+
+// What depends on it, and is to run now.
+io_work* worker::run_item(io_work& it, int refusal) noexcept {
+  const bool inside = refusal == 0 && has(it, item_word::interruptible);
+  if (inside && !enter(open)) refusal = -ECANCELED;
+  home_->started.fetch_add(1, base::order::relaxed);
+  if (refusal != 0) home_->only_failed.fetch_add(1, base::order::relaxed);
+  pool& its_pool = home_->home();
+  its_pool.do_work(it, this, refusal);
+  if (inside) leave(open);
+  end_item();
+  return its_pool.free_work(it, refusal);
+}
+
+void worker::end_item() noexcept {
+  std::uint64_t before = 0;
+  {
+    const base::lock_guard lock{mu_};
+    current_ = nullptr;
+    before = word_.load(base::order::relaxed);
+    before = word_.exchange(((before >> turn_shift) + 1) << turn_shift, base::order::acq_rel);  // tell(), look()
+  }
+  blocking_depth_ = open_depth_ = 0;  // a scope that outlived its item
+  if (!is_counted(before)) home_->joined_count();
+}
+
+}  // namespace wring::iowq

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// io_pool: items, buckets, blocking, cancelling and the end, under every schedule that the seeds find.
+#include "support/sim_test.h"
+
+#include "base/sync.h"
+
+#include <wring/blocking.h>
+#include <wring/io_pool.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+namespace {
+
+namespace sim = wring::sim;
+namespace base = wring::base;
+using wring::io_call;
+using wring::io_cancel;
+using wring::io_item_options;
+using wring::io_pool;
+using wring::io_which;
+
+// What a call waits for: a file that is not ready, say.
+class device {
+ public:
+  void ready() noexcept { word_.store(1, base::order::release); }  // pairs with interruptee::call()
+  long use(io_call& call) noexcept { return call.system_call(0, reinterpret_cast<long>(&word_)); }
+
+ private:
+  base::atomic<std::uint32_t> word_{0};
+};
+
+wring::runtime make_runtime(wring::detection detect = wring::detection::announced) {
+  wring::runtime_options o{.cpus = 2, .detect = detect};
+  const sim::calm nothing_fails;
+  return wring::runtime{o};
+}
+
+// Each item has one end: it has run, or failed.
+class ends {
+ public:
+  explicit ends(std::size_t items) : ran_(items), failed_(items) {}
+  void ran(std::size_t i) { sim::check(++ran_.at(i) == 1 && failed_.at(i) == 0, "an item runs once", i); }
+  auto done(std::size_t i) {
+    return [this, i](std::error_code e) {
+      if (!e) {
+        sim::check(ran_.at(i) == 1, "who is told that it has run, has run", i);
+      } else {
+        sim::check(ran_.at(i) == 0, "who is told that it has not run, has not", i);
+        ++failed_.at(i);
+      }
+      ++over_;
+    };
+  }
+  [[nodiscard]] bool has_run(std::size_t i) const { return ran_.at(i) == 1; }
+  void check_all() const { sim::check(over_ == ran_.size(), "each item is over once", over_); }
+
+ private:
+  std::vector<int> ran_;
+  std::vector<int> failed_;
+  std::size_t over_ = 0;
+};
+
+class io_pools : public testing::TestWithParam<sim::profile> {};
+
+// IOWQ-31, IOWQ-64: whatever is enqueued has one end, and bounded items run before the pool is gone.
+TEST_P(io_pools, every_item_has_one_end) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 2000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    constexpr std::size_t each = 4;
+    ends all{3 * each};
+    {
+      io_pool pool{rt, {.name = "p"}};
+      const auto produce = [&](std::size_t from) {
+        for (std::size_t i = from; i < from + each; ++i) {
+          pool.submit({.unbounded = i % 2 == 0}, [&all, i] { all.ran(i); }, all.done(i));
+        }
+      };
+      sim::thread a{[&] { produce(each); }};
+      sim::thread b{[&] { produce(2 * each); }};
+      produce(0);
+      a.join();
+      b.join();
+      pool.audit();
+    }
+    all.check_all();
+  }));
+}
+
+// IOWQ-45, IOWQ-46: an item that waits in a call does not hold up what comes behind it.
+TEST_P(io_pools, who_blocks_is_replaced) {
+  const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    device gate;
+    ends all{3};
+    {
+      io_pool pool{rt, {.name = "p"}};
+      for (std::size_t i = 0; i < 2; ++i) {
+        pool.submit({}, [&, i](io_call& call) { all.ran(i); gate.use(call); }, all.done(i));
+      }
+      sim::thread other{[&] { pool.submit({}, [&] { all.ran(2); gate.ready(); }, all.done(2)); }};
+      other.join();
+      if (GetParam() != sim::profile::none && !all.has_run(2)) gate.ready();  // refused threads may have failed it
+    }
+    all.check_all();
+  });
+  EXPECT_SIM_OK(r);
+}
+
+// IOWQ-50..53, IOWQ-121: items of a key, from three threads into two pools, never meet, and keep their order.
+TEST_P(io_pools, items_of_a_key_run_one_after_another) {
+  const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    const wring::hash_domain domain{rt};
+    constexpr std::size_t each = 5;
+    ends all{3 * each};
+    std::array<int, 2> keys{};
+    std::array<int, 2> inside{};
+    std::array<std::size_t, 6> last{};
+    {
+      io_pool one{rt, {.name = "one", .domain = &domain}};
+      io_pool two{rt, {.name = "two", .domain = &domain}};
+      const auto produce = [&](std::size_t who, io_pool& pool) {
+        for (std::size_t i = 0; i < each; ++i) {
+          const std::size_t id = who * each + i;
+          const std::size_t key = i % 2;
+          const auto work = [&, id, key, who, i] {
+            sim::check(++inside.at(key) == 1, "nobody else is inside", key);
+            sim::point();
+            all.ran(id);
+            sim::check(last.at(2 * who + key) <= i, "in the order of enqueueing", who, i);
+            last.at(2 * who + key) = i;
+            --inside.at(key);
+          };
+          pool.submit({.unbounded = who == 2, .key = i == 4 ? nullptr : &keys.at(key)},
+                      [work, i, &all, id] {
+                        if (i == 4) {
+                          all.ran(id);
+                        } else {
+                          work();
+                        }
+                      },
+                      all.done(id));
+        }
+      };
+      sim::thread a{[&] { produce(0, one); }};
+      sim::thread b{[&] { produce(1, two); }};
+      produce(2, one);
+      a.join();
+      b.join();
+      one.audit();
+      two.audit();
+    }
+    all.check_all();
+    sim::check(domain.busy() == 0, "no bucket stays busy", domain.busy());
+  });
+  EXPECT_SIM_OK(r);
+}
+
+// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127: a cancellation ends the call it means, and no other.
+TEST_P(io_pools, a_cancellation_hits_what_it_means) {
+  const auto r = sim::explore({.seeds = 4000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    device never;
+    device soon;
+    ends all{2};
+    int tag = 0;
+    {
+      io_pool pool{rt, {.name = "p", .bounded = 1}};
+      long first = 1;
+      long second = 1;
+      pool.submit({.tag = &tag}, [&](io_call& call) { all.ran(0); first = never.use(call); }, all.done(0));
+      pool.submit({}, [&](io_call& call) { all.ran(1); second = soon.use(call); }, all.done(1));
+      const io_cancel answer = pool.cancel_tagged(&tag);
+      sim::check(answer != io_cancel::not_found || !all.has_run(0), "what waits or runs is found");
+      soon.ready();
+      static_cast<void>(pool.end(std::chrono::nanoseconds::max()));
+      sim::check((answer == io_cancel::done) <= !all.has_run(0), "what was failed has not run");
+      if (all.has_run(0)) sim::check(first == -ECANCELED, "it was interrupted", first);
+      if (all.has_run(1)) sim::check(second == 1, "nobody else was", second);
+    }
+    all.check_all();
+  });
+  EXPECT_SIM_OK(r);
+}
+
+INSTANTIATE_TEST_SUITE_P(profiles, io_pools,
+                         testing::Values(sim::profile::none, sim::profile::usual, sim::profile::hostile),
+                         [](const auto& profile) -> std::string {
+                           switch (profile.param) {
+                             case sim::profile::none: return "none";
+                             case sim::profile::usual: return "usual";
+                             default: return "hostile";
+                           }
+                         });
+
+}  // namespace
