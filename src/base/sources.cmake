@@ -4,6 +4,7 @@ set(WRING_BASE_SOURCES
     base/block_cache.cc
     base/check.cc
     base/cgroup.cc
+    base/cgroup_mounts.cc
     base/cpus.cc
     base/thread_watch.cc
     base/timer_wheel.cc
