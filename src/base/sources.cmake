@@ -14,6 +14,7 @@ set(WRING_BASE_SHELL_SOURCES
     base/fork_real.cc
     base/sync_real.cc
     base/syscall_real.cc
+    base/thread_identity_real.cc
     base/thread_state_real.cc
     base/thread_watch_real.cc
     base/topology_real.cc)
