@@ -12,6 +12,7 @@ ARROWS = {
     "base": {"base"},
     "sched": {"sched", "base"},
     "workqueue": {"workqueue", "sched", "base"},
+    "iowq": {"iowq", "sched", "base"},
     "sim": {"sim", "base"},
     "rcu": {"rcu", "base"},  # of base what is inline; libwring.so gives away nothing else. wring by its public headers
 }
@@ -19,7 +20,7 @@ SIMULATED_DOOR = "src/base/sync_sim.h"  # base's one way up, in the simulator's 
 OUTSIDE = ("tools", "examples", "bench")  # see only include/wring and their own folder
 
 # The door, the simulator, which stands in for the machine, and the door to liburcu.
-SHELLS = re.compile(r"src/base/((sync|clock|syscall)\w*\.(h|cc)|(fork|thread_state|thread_watch)_real\.cc)$|src/sim/|"
+SHELLS = re.compile(r"src/base/((sync|clock|syscall)\w*\.(h|cc)|(fork|thread_identity|thread_state|thread_watch)_real\.cc)$|src/sim/|"
                     r"src/rcu/grace_period\.cc$")
 BARE = re.compile(
     r"\bstd::(atomic\w*|j?thread|this_thread|(recursive_|shared_|timed_)*mutex|condition_variable\w*|call_once|"

@@ -110,6 +110,7 @@ class WRING_EXPORT identity {
 
  private:
   friend class detail::io_item_access;
+  friend struct detail::identity_data;
   detail::identity_data* data_ = nullptr;  // counts its users
 };
 

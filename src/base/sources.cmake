@@ -4,6 +4,7 @@ set(WRING_BASE_SOURCES
     base/block_cache.cc
     base/check.cc
     base/cgroup.cc
+    base/cgroup_mounts.cc
     base/cpus.cc
     base/thread_watch.cc
     base/timer_wheel.cc
@@ -14,6 +15,7 @@ set(WRING_BASE_SHELL_SOURCES
     base/interruptible_real.cc
     base/sync_real.cc
     base/syscall_real.cc
+    base/thread_identity_real.cc
     base/thread_state_real.cc
     base/thread_watch_real.cc
     base/topology_real.cc)

@@ -19,7 +19,6 @@ class io_item_access {
   static std::uint64_t& word(io_work& w) noexcept { return w.state_; }
   static const void* tag(const io_work& w) noexcept { return w.tag_; }
   static const identity& as(const io_work& w) noexcept { return w.as_; }
-  static identity_data* data(const identity& i) noexcept { return i.data_; }
 
   static io_task& task(io_work& w) noexcept { return static_cast<io_task&>(w); }
   static io_work& work(io_task& t) noexcept { return t; }

@@ -3,15 +3,23 @@
 set(WRING_IOWQ_SOURCES
     iowq/call.cc
     iowq/cancel.cc
+    iowq/control_groups.cc
+    iowq/credentials.cc
     iowq/end.cc
     iowq/guard.cc
     iowq/hash_domain.cc
+    iowq/identity.cc
+    iowq/identity_capture.cc
     iowq/io_pool.cc
     iowq/limits.cc
     iowq/look.cc
+    iowq/places.cc
     iowq/pool.cc
+    iowq/priorities.cc
     iowq/queue.cc
     iowq/snapshot.cc
+    iowq/spaces.cc
     iowq/supply.cc
     iowq/task.cc
+    iowq/wardrobe.cc
     iowq/worker.cc)

@@ -154,7 +154,7 @@ bool worker::dress_for(io_work& it, int& refusal) noexcept {
     refusal = -ECANCELED;
     return true;
   }
-  const detail::identity_data* const wanted = access::data(access::as(it));
+  const detail::identity_data* const wanted = detail::identity_data::of(access::as(it));
   if (wanted != wardrobe_->worn()) {
     home_->identity_changes.fetch_add(1, base::order::relaxed);
     switch (wardrobe_->put_on(wanted)) {

@@ -72,7 +72,9 @@ class worker : public sched::counted_thread {
     return (word_.load(base::order::relaxed) & cancelled) != 0;
   }
   // Threads that it makes are not what it wears, and do not share its folder.
-  [[nodiscard]] bool may_make_threads() const noexcept { return !wears_something() && !wardrobe_->has_unshared(); }
+  [[nodiscard]] bool may_make_threads() const noexcept {
+    return wardrobe_ == nullptr || wardrobe_->may_make_threads();
+  }
   [[nodiscard]] queue& home() const noexcept { return *home_; }
   io_call* present_call = nullptr;
 

@@ -58,9 +58,16 @@ int current_cpu() noexcept {
   return static_cast<int>(bound[s->thread_id() % bound.size()]);
 }
 
-int current_nice() noexcept { return 0; }
+int current_nice() noexcept {
+  const sim::simulation* s = sim::simulation::current();
+  return s != nullptr ? s->self().nice : 0;
+}
 
-int set_nice(int /*nice*/) noexcept { return allowed_or(-EACCES); }
+int set_nice(int nice) noexcept {
+  if (const int refused = allowed_or(-EACCES); refused != 0) return refused;
+  if (sim::simulation* s = sim::simulation::current()) s->self().nice = nice;
+  return 0;
+}
 
 unsigned process_limit() noexcept { return ~0U; }
 

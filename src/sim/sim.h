@@ -35,7 +35,7 @@ namespace wring::sim {
 enum class profile : std::uint8_t {
   none,                  // nothing fails
   usual,                 // spurious futex returns, EINTR, weak CAS failures; one thread creation in 8 is refused,
-                         // and one change of a thread's CPUs or nice value
+                         // and one change of a thread's CPUs, nice value or identity
   hostile,               // the same, far more often
   creation_never_works,  // usual, and the library never gets a thread
 };

@@ -77,7 +77,7 @@ run_result simulation::run(const std::function<void()>& body, bool keep_steps) {
   names_.clear();
 
   auto* argument = const_cast<void*>(static_cast<const void*>(&body));
-  start_thread(threads_[0], "test", &call_body, argument);
+  start_thread(threads_[0], {}, "test", &call_body, argument);
   decisions_.go_on_at({.thread = threads_[0].model.id});
   current_ = this;
   fiber::switch_to(host_, threads_[0].place, false);
@@ -297,7 +297,8 @@ simulation::virtual_thread* simulation::free_slot() noexcept {
   return second_best;
 }
 
-void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)(void*), void* argument) {
+void simulation::start_thread(virtual_thread& t, const thread_self& like, const char* name, void (*entry)(void*),
+                              void* argument) {
   t.model.id = ++next_id_;
   t.model.tick();
   t.name = name;
@@ -317,6 +318,8 @@ void simulation::start_thread(virtual_thread& t, const char* name, void (*entry)
   t.deadline = no_timer;
   t.slots.fill(nullptr);
   t.bound_to.clear();
+  t.self = like;
+  t.self.unshared = false;  // its places are those of its creator
   t.stack.prepare(options_.stack_bytes);
   t.place.start(t.stack, &fiber_entry);
   ids_[t.model.slot] = t.model.id;
@@ -337,7 +340,7 @@ int simulation::thread_create(std::uint32_t& id, const char* name, void (*entry)
   }
   me().model.tick();
   t->model.clock.join(me().model.clock);
-  start_thread(*t, name, entry, argument);
+  start_thread(*t, me().self, name, entry, argument);
   id = t->model.id;
   changed();
   note(operation::create, nullptr, 0, id, 0);

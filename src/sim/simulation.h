@@ -12,6 +12,7 @@
 #include "sim/fiber.h"
 #include "sim/memory_model.h"
 #include "sim/sim.h"
+#include "sim/thread_self.h"
 #include "sim/trace.h"
 
 #include <array>
@@ -106,6 +107,9 @@ class simulation {
   // Of the running thread; threads do not move, but to where they are bound.
   void bind(std::vector<unsigned> cpus) { me().bound_to = std::move(cpus); }
   [[nodiscard]] const std::vector<unsigned>& bound_to() const noexcept { return threads_[running_].bound_to; }
+  // Who the running thread is.
+  [[nodiscard]] thread_self& self() noexcept { return me().self; }
+  [[nodiscard]] const thread_self& self() const noexcept { return threads_[running_].self; }
   // Does the system refuse the call that the running thread makes now?
   [[nodiscard]] bool refuses_call() { return fault(rates_.call); }
 
@@ -151,6 +155,7 @@ class simulation {
     outcome result = outcome::woken;
     std::array<void*, slot_kinds> slots{};
     std::vector<unsigned> bound_to;  // these CPUs; none: to all
+    thread_self self;
   };
   struct fault_rates {
     std::uint32_t futex = 0;
@@ -190,7 +195,7 @@ class simulation {
   virtual_thread& thread_to_join(std::uint32_t id);
   void end_thread(virtual_thread& t);
   virtual_thread* free_slot() noexcept;
-  void start_thread(virtual_thread& t, const char* name, void (*entry)(void*), void* argument);
+  void start_thread(virtual_thread& t, const thread_self& like, const char* name, void (*entry)(void*), void* argument);
   [[nodiscard]] order weakened(order o, here at) const noexcept;
   atomic_cell& cell_of(door::word w, std::uint64_t raw);
   std::uint32_t staleness(atomic_cell& c, order o);

@@ -18,6 +18,7 @@ set(WRING_SIM_SOURCES
   sim/simulation_waits.cc
   sim/simulation_words.cc
   sim/strategy.cc
+  sim/thread_identity_sim.cc
   sim/thread_watch_sim.cc
   sim/topology_sim.cc
   sim/trace.cc
