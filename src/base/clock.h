@@ -37,11 +37,10 @@ inline std::uint64_t ticks_of_ns(std::uint64_t ns) noexcept {
   return ns * per_us / 1'000;
 }
 
-// In so long from now; never, if that is farther than time goes. A negative time has passed.
+// In so long from now; the longest time is for ever. A negative time has passed.
 inline instant deadline_after(std::chrono::nanoseconds limit) noexcept {
-  const instant now = clock::now();
-  const bool far = limit.count() > 0 && static_cast<std::uint64_t>(limit.count()) >= never.ns - now.ns;
-  return far ? never : now + std::max(limit, std::chrono::nanoseconds{0});
+  if (limit == std::chrono::nanoseconds::max()) return never;
+  return now() + std::max(limit, std::chrono::nanoseconds{0});
 }
 
 }  // namespace clock

@@ -15,6 +15,7 @@ set(WRING_BASE_SHELL_SOURCES
     base/interruptible_real.cc
     base/sync_real.cc
     base/syscall_real.cc
+    base/thread_exit_real.cc
     base/thread_identity_real.cc
     base/thread_state_real.cc
     base/thread_watch_real.cc

@@ -64,13 +64,23 @@ void queue::wake_all(worker* woken) noexcept {
   }
 }
 
-void queue::fail_what_waits() noexcept {
-  work_list failing;
+bool queue::has_stopped() const noexcept { return !bounded_ && pool_.exiting(); }
+
+bool queue::runs_what_waits() noexcept {
+  owed o;
   {
     const base::lock_guard lock{mu_};
-    unlink_all(failing);
+    for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
+    if (waiting_.empty()) return false;
+    wants_.store(true, base::order::seq_cst);  // pairs with left_count()
+    o = add_worker(trigger::retry);
   }
-  pool_.fail_all(failing);
+  return pay(o);
+}
+
+bool queue::is_empty() const noexcept {
+  const base::lock_guard lock{mu_};
+  return waiting_.empty();
 }
 
 void queue::await_unpinned() noexcept {
@@ -97,13 +107,15 @@ bool pool::end(std::chrono::nanoseconds limit) noexcept {
   exit_start();
   const blocking_scope scope;
   const base::instant deadline = base::clock::deadline_after(limit);
-  for (;;) {
-    const std::uint32_t alive = alive_.load(base::order::acquire);  // pairs with left_alive()
-    if (alive == 0) break;
-    if (base::futex_wait(alive_, alive, deadline) == -ETIMEDOUT) return false;
+  for (bool over = false; !over;) {
+    while (const std::uint32_t alive = alive_.load(base::order::acquire)) {  // pairs with left_alive()
+      if (base::futex_wait(alive_, alive, deadline) == -ETIMEDOUT) return false;
+    }
+    over = !bounded_.runs_what_waits();
+    for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
+    // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
+    over = over && alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
   }
-  // Nobody is left to run what waits; there is some where no worker could be had.
-  for (queue* q : {&bounded_, &unbounded_}) q->fail_what_waits();
   domain_->remove(*this);
   for (queue* q : {&bounded_, &unbounded_}) {
     domain_->forget(*q);

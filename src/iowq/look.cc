@@ -18,7 +18,7 @@ void queue::look_is_due() {
   {
     const base::lock_guard lock{mu_};
     look_.armed = false;
-    if (pool_.exiting() || !wants_.load(base::order::relaxed)) return;  // decide() sees to the next one
+    if (has_stopped() || !wants_.load(base::order::relaxed)) return;  // decide() sees to the next one
     look_at_workers();
     const base::instant now = base::clock::now();
     const std::uint64_t begun = started.load(base::order::relaxed);

@@ -20,23 +20,6 @@ namespace {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument), "wring::io_pool_options::" + what};
 }
 
-const io_pool_options& valid(const io_pool_options& o) {
-  constexpr auto by_default = io_pool_options::by_default;
-  if (o.bounded == 0) refuse("bounded is 0; files need at least one worker");
-  if (o.unbounded == 0) refuse("unbounded is 0; an item of that kind needs at least one worker");
-  if (o.bounded != by_default && o.bounded > 32'768) refuse("bounded is above 32768");
-  if (o.unbounded != by_default && o.unbounded > 32'768) refuse("unbounded is above 32768");
-  if (o.queue_size == 0) refuse("queue_size is 0");
-  if (o.hard_cap < 1 || o.hard_cap > 32'768) refuse("hard_cap is not in 1..32768");
-  if (o.idle_timeout.count() < 1) refuse("idle_timeout is below 1 ms");
-  if (o.idle_timeout > std::chrono::hours{24 * 365}) refuse("idle_timeout is above a year");
-  if (o.creation > io_creation::by_owner) refuse("creation is none of its values");
-  if ((o.callbacks.do_work == nullptr) != (o.callbacks.free_work == nullptr)) {
-    refuse("callbacks has one of do_work and free_work; it has both or neither");
-  }
-  return o;
-}
-
 void choose_interrupt(int signal) {
   const int error = base::choose_interrupt(signal);
   if (error == 0) return;
@@ -78,6 +61,23 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
 pool::~pool() {
   if (!is_of_this_process()) return;  // its threads are the parent's, and so may be its locks
   static_cast<void>(end(std::chrono::nanoseconds::max()));
+}
+
+const io_pool_options& valid(const io_pool_options& o) {
+  constexpr auto by_default = io_pool_options::by_default;
+  if (o.bounded == 0) refuse("bounded is 0; files need at least one worker");
+  if (o.unbounded == 0) refuse("unbounded is 0; an item of that kind needs at least one worker");
+  if (o.bounded != by_default && o.bounded > 32'768) refuse("bounded is above 32768");
+  if (o.unbounded != by_default && o.unbounded > 32'768) refuse("unbounded is above 32768");
+  if (o.queue_size == 0) refuse("queue_size is 0");
+  if (o.hard_cap < 1 || o.hard_cap > 32'768) refuse("hard_cap is not in 1..32768");
+  if (o.idle_timeout.count() < 1) refuse("idle_timeout is below 1 ms");
+  if (o.idle_timeout > std::chrono::hours{24 * 365}) refuse("idle_timeout is above a year");
+  if (o.creation > io_creation::by_owner) refuse("creation is none of its values");
+  if ((o.callbacks.do_work == nullptr) != (o.callbacks.free_work == nullptr)) {
+    refuse("callbacks has one of do_work and free_work; it has both or neither");
+  }
+  return o;
 }
 
 // ---- items ----

@@ -22,6 +22,9 @@
 
 namespace wring::iowq {
 
+// Throws std::system_error (EINVAL), which says what is wrong with them.
+const io_pool_options& valid(const io_pool_options& options);
+
 class pool {
  public:
   // Throws std::system_error, or std::bad_alloc.

@@ -76,7 +76,9 @@ class queue {
   unsigned run_note() noexcept;  // how many workers it has made
   void exit_on_idle() noexcept;
   void exit() noexcept;            // E1 to E4
-  void fail_what_waits() noexcept;  // E6: nobody is left
+  // E6: nobody is left. True: somebody is again, since something waits. Else, whom the system refuses, it has failed.
+  [[nodiscard]] bool runs_what_waits() noexcept;
+  [[nodiscard]] bool is_empty() const noexcept;
   void await_unpinned() noexcept;
 
   [[nodiscard]] io_account_stats stats() const;
@@ -116,6 +118,8 @@ class queue {
   };
   static worker* next_of_all(worker& w) noexcept { return all_links::next(w); }
 
+  // Nobody is made any more: what is unbounded is over. Bounded items, which may wait for each other, run to the end.
+  [[nodiscard]] bool has_stopped() const noexcept;
   // Everything from here on needs the lock.
   void insert(io_work& it) noexcept WRING_REQUIRES(mu_);
   void unlink(io_work& it) noexcept WRING_REQUIRES(mu_);

@@ -13,6 +13,7 @@ set(WRING_IOWQ_SOURCES
     iowq/io_pool.cc
     iowq/limits.cc
     iowq/look.cc
+    iowq/owner.cc
     iowq/places.cc
     iowq/pool.cc
     iowq/priorities.cc

@@ -16,7 +16,7 @@ queue::owed queue::decide(bool concurrent, trigger why) noexcept {
   switch (supply_for(numbers(), concurrent)) {
     case supply::wake: return {.wake = &wake_free()};
     case supply::make:
-      if (pool_.exiting() || retry_.armed) return {};
+      if (has_stopped() || retry_.armed) return {};
       if (pool_.may_make_workers_here()) return add_worker(why);
       if (pool_.owner_makes_workers()) {
         note_for_owner_ = true;
@@ -26,7 +26,7 @@ queue::owed queue::decide(bool concurrent, trigger why) noexcept {
       return {};
     case supply::leave: break;
   }
-  if (!look_.armed && pool_.looks() && !pool_.exiting()) {
+  if (!look_.armed && pool_.looks() && !has_stopped()) {
     started_at_look_ = started.load(base::order::relaxed);
     progress_ = base::clock::now();
     arm(look_, 1, fire<&queue::look_is_due>);
@@ -57,8 +57,9 @@ bool queue::pay(const owed& o) noexcept {
   if (o.no_memory) return !refused(nullptr, -ENOMEM);
   if (o.make == nullptr) return true;
   pool_.join_ended();
-  const int error = o.make->start();
-  return error == 0 || !refused(o.make, error);
+  if (const int error = o.make->start(); error != 0) return !refused(o.make, error);
+  o.make->let_go();
+  return true;
 }
 
 void queue::has_begun() noexcept {

@@ -18,6 +18,7 @@ worker::worker() noexcept {
 void worker::begin_life(queue& home, trigger why) noexcept {
   home_ = &home;
   made_by_ = why;
+  holders_.store(2, base::order::relaxed);
   std::snprintf(name_, sizeof name_, "io-wrk-%u", home.home().owner_thread());
 }
 
@@ -42,7 +43,6 @@ void worker::take_place() noexcept {
 }
 
 void worker::run() noexcept {
-  pool& its_pool = home_->home();
   detail::wardrobe clothes;
   wardrobe_ = &clothes;
   take_place();
@@ -62,7 +62,13 @@ void worker::run() noexcept {
   await_repeat();
   wardrobe_ = nullptr;
   sched::counted_thread::set_current(nullptr);
-  its_pool.has_left(*this);  // the pool joins this thread before it ends
+  let_go();
+}
+
+// The last touch; the pool joins the thread before it ends.
+void worker::let_go() noexcept {
+  pool& its_pool = home_->home();
+  if (holders_.fetch_sub(1, base::order::acq_rel) == 1) its_pool.has_left(*this);  // with itself: what start() wrote
 }
 
 // P3 to P5. False: it has left.

@@ -55,6 +55,8 @@ class worker : public sched::counted_thread {
 
   // ---- its queue, without it ----
   int start() noexcept;  // its thread: 0 or -errno
+  // By who has made its thread, and by that at its end: the second of the two gives it to the pool, which joins it.
+  void let_go() noexcept;
   void join() noexcept { base::thread_join(thread_); }
   void wake() noexcept { parker_.unpark(); }
   [[nodiscard]] bool wears_something() const noexcept { return wardrobe_->worn() != nullptr; }
@@ -117,6 +119,7 @@ class worker : public sched::counted_thread {
   detail::wardrobe* wardrobe_ = nullptr;  // the thread's
   base::atomic<std::uint64_t> word_{0};
   base::atomic<std::uint32_t> tid_{0};
+  base::atomic<std::uint32_t> holders_{0};  // of let_go()
   unsigned bucket_ = no_bucket;  // of its chain; itself, after take()
   unsigned blocking_depth_ = 0;  // itself
   unsigned open_depth_ = 0;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fork.h"
 #include "base/syscall.h"
+#include "base/thread_exit.h"
 #include "base/thread_state.h"
 #include "sim/simulation.h"
 
@@ -88,5 +89,6 @@ thread_state look_at_thread(std::uint32_t) { return {}; }
 std::string describe_code(const void*) { return "code"; }
 
 void on_fork(const fork_handlers&) noexcept {}
+void at_thread_exit(void (*)(void*), void*) {}
 
 }  // namespace wring::base
