@@ -60,8 +60,8 @@ bool wardrobe::learn(const identity_data& next) noexcept {
 }
 
 bool wardrobe::change(const identity_data& next) noexcept {
-  const identity_part touched = WRING_PLANT(left_out_part_stays) ? identity_part::none : touched_;
-  touched_ = touched_ | next.parts;
+  const identity_part touched = WRING_PLANT(left_out_part_forgotten) ? identity_part::none : touched_;
+  touched_ = touched | next.parts;
   return enter_groups(touched, &next) && spaces_.change(touched, &next) && places_.change(touched, &next) &&
          priorities_.change(touched, &next) && (!next.has(any_credentials) || credentials_.put_on(next.who));
 }

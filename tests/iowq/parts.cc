@@ -59,6 +59,14 @@ const char* readable(const std::string& path) {
   return file.fd() >= 0 ? "yes" : "no";
 }
 
+std::string groups() {
+  std::vector<gid_t> ids(256);
+  ids.resize(static_cast<std::size_t>(raw(SYS_getgroups, 256, ids.data())));
+  std::string text;
+  for (const gid_t id : ids) text += " " + std::to_string(id);
+  return text;
+}
+
 // Whose files are made, and what may be read: a file of root's, and one of the group `other_group`.
 class file_owner : public part {
  public:
@@ -72,13 +80,14 @@ class file_owner : public part {
   }
   identity make(int shape) override { return identity::make(options(shape)).value(); }
   std::string expected(int shape) override {
-    return shape == 0 ? "makes files of 61240:61241, reads root's no, the group's yes"
-                      : "makes files of 61250:61251, reads root's no, the group's no";
+    return shape == 0 ? "makes files of 61240:61241, reads root's no, the group's yes, groups 61242"
+                      : "makes files of 61250:61251, reads root's no, the group's no, groups";
   }
   std::string seen() override {
     const struct stat s = make_and_look(own_name(folder_.path("")));
     return "makes files of " + std::to_string(s.st_uid) + ":" + std::to_string(s.st_gid) + ", reads root's " +
-           readable(folder_.path("of_root")) + ", the group's " + readable(folder_.path("of_group"));
+           readable(folder_.path("of_root")) + ", the group's " + readable(folder_.path("of_group")) + ", groups" +
+           groups();
   }
 
  protected:
@@ -323,10 +332,15 @@ class mounts : private temporary_folder, public name_space {
                      write("mark-" + std::to_string(shape), "x");
                    }} {}
   identity make(int shape) override { return identity::make({.mount_namespace = fd(shape)}).value(); }
-  std::string expected(int shape) override { return "mark " + std::to_string(shape) + ", in /"; }
+  std::string expected(int shape) override {
+    return "mark " + std::to_string(shape) + ", in /, " + name_space::expected(shape);
+  }
   std::string seen() override {
     const auto there = [this](const char* name) { return ::access(path(name).c_str(), F_OK) == 0; };
-    return (there("mark-0") ? "mark 0" : there("mark-1") ? "mark 1" : "no mark") + (", in " + working_folder());
+    return (there("mark-0")   ? "mark 0"
+            : there("mark-1") ? "mark 1"
+                              : "no mark") +
+           (", in " + working_folder()) + ", " + name_space::seen();
   }
 };
 

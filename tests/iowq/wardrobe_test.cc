@@ -173,6 +173,24 @@ TEST(worn_identities, put_on_root_folder_and_mounts_in_their_order) {
   });
 }
 
+// IOWQ-U5. Method: a folder that only root may enter. Whoever holds a handle of it was allowed to, then.
+TEST(worn_identities, enter_the_folder_before_they_are_somebody_else) {
+  WRING_NEEDS_ROOT();
+  temporary_folder closed;
+  ASSERT_EQ(::chmod(closed.path("").c_str(), 0700), 0);
+  in_a_child([&closed](claims& c) {
+    const int fd = ::open(closed.path("").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const identity user = identity::make({.user = stranger, .group = strange_group, .folder = fd}).value();
+    std::thread{[&] {
+      wardrobe w;
+      c.check(w.put_on(of(user)) == dressing::ok && fsuid() == stranger, "the user is put on");
+      c.check(working_folder() + "/" == closed.path(""), "and the folder");
+      c.check(::open("x", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES, "where that user may see nothing");
+      c.check(w.take_off() == dressing::ok, "and taken off");
+    }}.join();
+  });
+}
+
 // ---- what is a worker's own
 
 // IOWQ-72. Method: the process goes elsewhere while a worker, which has unshared its places, is somewhere else.
@@ -232,7 +250,10 @@ TEST(own_places, are_those_of_the_owner_while_it_is_there) {
       done.open();
       ended.wait();
       c.check(w.take_off() == dressing::ok, "and the owner has ended");
-      c.check(working_folder() + "/" == owners.path("") && ::umask(0) == 044, "the worker is where it was");
+      c.check(working_folder() + "/" == owners.path("") && ::umask(031) == 044, "the worker is where it was");
+      wardrobe later{static_cast<std::uint32_t>(tid)};
+      c.check(later.put_on(of(folder)) == dressing::ok && later.take_off() == dressing::ok, "put on, taken off");
+      c.check(working_folder() + "/" == owners.path("") && ::umask(0) == 031, "once more where it was");
     }};
     owner.join();
     eventually([tid] { return ::access(proc_of(tid, "cwd").c_str(), F_OK) != 0; });

@@ -148,7 +148,7 @@ TEST(iowq_wardrobe, is_true_to_what_a_thread_is) {
 }
 
 TEST(iowq_wardrobe, with_a_planted_fault_is_found_out) {
-  for (const char* plant : {"left_out_part_stays", "way_back_believed", "credentials_kept_between"}) {
+  for (const char* plant : {"left_out_part_forgotten", "way_back_believed", "credentials_kept_between"}) {
     EXPECT_SIM_FINDS(sim::explore({.seeds = 2000, .plants = {plant}, .explain = false}, two_change_clothes), "")
         << plant;
   }
