@@ -29,7 +29,8 @@ enum class identity_part : std::uint32_t {
   // For access to files: user and group, supplementary groups, effective capabilities. Needs CAP_SETUID and CAP_SETGID,
   // unless they are the worker's already.
   file_credentials = 1U << 0,
-  // The same, and the effective user and group, which decide about signals and what sockets tell their peers.
+  // The same, and the effective user and group, which decide about signals and what sockets tell their peers, and all
+  // effective capabilities. Root's: only of a process that has root among its real and saved users.
   credentials = 1U << 1,
   folder = 1U << 2,       // the working directory
   root = 1U << 3,         // of names that begin with /; needs CAP_SYS_CHROOT
@@ -44,7 +45,7 @@ enum class identity_part : std::uint32_t {
   net_namespace = 1U << 9,     // namespaces need CAP_SYS_ADMIN
   uts_namespace = 1U << 10,    // the host's name
   ipc_namespace = 1U << 11,    // System V IPC, message queues
-  mount_namespace = 1U << 12,  // takes folder and root along: without these, both are the root of the mounts
+  mount_namespace = 1U << 12,  // takes folder and root along: without these, they are the root, and that of the mounts
   places = folder | root | umask,
   // What a request wants that was not made with anything else in mind.
   usual = file_credentials | folder | umask | io_priority,
@@ -83,12 +84,13 @@ class WRING_EXPORT identity {
  public:
   // None: the worker's own.
   identity() noexcept = default;
-  // That of the calling thread, in so far. One system call for each part, up to three for credentials, and one
-  // allocation: capture once, and again when it has changed. Errors: EMFILE, ENFILE, ENOMEM; EACCES: the working
-  // directory or root may not be opened; EINVAL: file_credentials and credentials.
+  // That of the calling thread, in so far. Some microseconds, with a descriptor for each place and namespace: capture
+  // once, and again when it has changed. Errors: EMFILE, ENFILE, ENOMEM; EACCES: the working directory may not be
+  // opened; EINVAL: file_credentials and credentials; ENOENT: of umask, cgroup and namespaces, where there is no /proc.
   static result<identity> capture(identity_part parts = identity_part::usual);
-  // Errors: EINVAL: out of range, a user without a group or the reverse, a descriptor of the wrong kind; EBADF; those
-  // of capture(). Whether the process may become that is found out by the first item.
+  // Errors: EINVAL: out of range, a user without a group or the reverse, a descriptor of the wrong kind, a cgroup that
+  // is none; EBADF; EMFILE, ENFILE, ENOMEM; that of opening the cgroup. Whether the process may become that is found
+  // out by the first item. A user other than root gets no capabilities.
   static result<identity> make(const identity_options& options);
 
   ~identity();

@@ -3,8 +3,6 @@
 
 #include "base/fork.h"
 
-#include "base/thread_identity.h"
-
 #include <pthread.h>
 
 namespace wring::base {
@@ -25,16 +23,13 @@ const fork_handlers*& begun() noexcept {
 void before() {
   begun() = registered.load(order::acquire);  // pairs with on_fork()
   if (begun() != nullptr) begun()->before();
-  hold_id_changes();
 }
 
 void in_parent() {
-  release_id_changes();
   if (begun() != nullptr) begun()->in_parent();
 }
 
 void in_child() {
-  release_id_changes();
   ++forks;
   renew_thread_in_child();
   if (begun() != nullptr) begun()->in_child();

@@ -148,8 +148,4 @@ int enter_group(group_kind kind, int folder) noexcept;
 
 }  // namespace self
 
-// Around a fork: no thread is inside of an id_change.
-void hold_id_changes() noexcept;
-void release_id_changes() noexcept;
-
 }  // namespace wring::base

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -30,6 +31,11 @@ namespace {
 
 // One id_change at a time: each reads what all of them write.
 constinit mutex changing{rank::leaf};
+
+// A child has a copy of the flag, and of the lock.
+void before_fork() { changing.lock_for_fork(); }
+void after_fork() { changing.unlock_after_fork(); }
+[[gnu::constructor(101)]] void register_handlers() noexcept { ::pthread_atfork(before_fork, after_fork, after_fork); }
 
 int outcome(long answer) noexcept { return answer == -1 ? -errno : static_cast<int>(answer); }
 
@@ -57,9 +63,6 @@ place place_in(const struct stat& s) noexcept { return {s.st_dev, s.st_ino}; }
 handle::~handle() {
   if (fd_ >= 0) ::close(fd_);
 }
-
-void hold_id_changes() noexcept { changing.lock_for_fork(); }
-void release_id_changes() noexcept { changing.unlock_after_fork(); }
 
 namespace self {
 

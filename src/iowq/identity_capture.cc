@@ -2,21 +2,27 @@
 // identity_capture: how descriptions come to be: of the calling thread, from words, and as a trial of what may be
 // changed at all.
 
+#include "base/sync.h"
+#include "base/syscall.h"
+#include "base/thread_identity.h"
 #include "iowq/identity.h"
 #include "iowq/priorities.h"
 #include "iowq/wardrobe.h"
-
-#include "base/syscall.h"
 
 #include <wring/identity.h>
 #include <wring/result.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace wring {
 

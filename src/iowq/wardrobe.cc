@@ -22,8 +22,8 @@ dressing wardrobe::put_on(const identity_data* next) noexcept {
   if (next == nullptr || has_any(touched_ | next->parts, moves_names)) {
     if (const dressing bare = take_off(); bare != dressing::ok || next == nullptr) return bare;
   }
-  if (!take_off_credentials()) return taint();      // I2
-  if (learn(*next) && change(*next) && is(next)) {  // I3 to I5
+  if (!WRING_PLANT(credentials_kept_between) && !take_off_credentials()) return taint();  // I2
+  if (learn(*next) && change(*next) && is(next)) {                                        // I3 to I5
     touched_ = next->parts;
     wear(next);
     return dressing::ok;
@@ -60,7 +60,7 @@ bool wardrobe::learn(const identity_data& next) noexcept {
 }
 
 bool wardrobe::change(const identity_data& next) noexcept {
-  const identity_part touched = touched_;
+  const identity_part touched = WRING_PLANT(left_out_part_forgotten) ? identity_part::none : touched_;
   touched_ = touched | next.parts;
   return enter_groups(touched, &next) && spaces_.change(touched, &next) && places_.change(touched, &next) &&
          priorities_.change(touched, &next) && (!next.has(any_credentials) || credentials_.put_on(next.who));
@@ -83,7 +83,8 @@ bool wardrobe::come_back() noexcept {
   static_cast<void>(spaces_.change(touched_, nullptr));
   static_cast<void>(places_.change(touched_, nullptr));
   static_cast<void>(priorities_.change(touched_, nullptr));
-  if (!own_credentials || !enter_groups(touched_, nullptr) || !is(nullptr)) return false;
+  if (!own_credentials || !enter_groups(touched_, nullptr)) return false;
+  if (!is(nullptr) && !WRING_PLANT(way_back_believed)) return false;
   touched_ = identity_part::none;
   me_ = base::handle{};
   spaces_.forget();
