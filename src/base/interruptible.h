@@ -16,8 +16,8 @@ namespace wring::base {
 // Of a guard's word; the call is not made while it is set.
 inline constexpr std::uint64_t call_cancelled = 2;
 
-// Simulations have no system calls: there values[0] is the address of an atomic<std::uint32_t>, and the call waits until
-// that is not 0, and returns it.
+// Simulations have no system calls: there values[0] is the address of an atomic<std::uint32_t>, and the call waits
+// until that is not 0, and returns it.
 struct call_arguments {
   long number;
   long values[6];

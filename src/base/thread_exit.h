@@ -5,9 +5,9 @@
 
 namespace wring::base {
 
-// `call(argument)` will be made by the calling thread, once; the last one that was asked for first. It may make and join
-// threads. Throws std::bad_alloc. In a forked child, the thread that forked still makes its calls.
-// Virtual threads of simulations have no such end.
+// `call(argument)` will be made by the calling thread, once; the last one that was asked for first. It may make and
+// join threads. Throws std::bad_alloc. In a forked child, the thread that forked still makes its calls. Virtual threads
+// of simulations have no such end.
 void at_thread_exit(void (*call)(void*), void* argument);
 
 }  // namespace wring::base

@@ -32,9 +32,9 @@ bool domain::acquire(unsigned bucket, queue& q) noexcept {
 
 void domain::release(unsigned bucket, const queue* own) noexcept {
   const std::uint64_t bit = std::uint64_t{1} << bucket;
-  busy_.fetch_and(~bit, base::order::seq_cst);             // R1; pairs with acquire()
-  if (waiters_.load(base::order::seq_cst) == 0) return;    // R2; pairs with acquire()
-  while (queue* const q = next_told(bit, own)) {           // R3
+  busy_.fetch_and(~bit, base::order::seq_cst);           // R1; pairs with acquire()
+  if (waiters_.load(base::order::seq_cst) == 0) return;  // R2; pairs with acquire()
+  while (queue* const q = next_told(bit, own)) {         // R3
     q->bucket_released();
     q->unpin();
   }

@@ -61,8 +61,8 @@ class domain {
   void for_each_pool(const F& f);
 
   detail::core& core_;
-  base::atomic<std::uint64_t> busy_{0};      // a bit for each bucket of which a chain is held
-  base::atomic<std::uint32_t> waiters_{0};   // queues on waiting_
+  base::atomic<std::uint64_t> busy_{0};     // a bit for each bucket of which a chain is held
+  base::atomic<std::uint32_t> waiters_{0};  // queues on waiting_
   mutable base::mutex mu_{base::rank::io_domain};
   base::list<queue, links> waiting_ WRING_GUARDED_BY(mu_);  // for a bucket
   std::vector<pool*> pools_ WRING_GUARDED_BY(mu_);

@@ -25,7 +25,9 @@ class io_item_access {
   static io_task::entry_point entry(const io_task& t) noexcept { return t.entry_; }
   static iowq::pool*& pool(io_task& t) noexcept { return t.pool_; }
   static std::uintptr_t& then(io_task& t) noexcept { return t.then_; }
-  static base::atomic_ref<std::uint32_t> phase(io_task& t) noexcept { return base::atomic_ref<std::uint32_t>{t.phase_}; }
+  static base::atomic_ref<std::uint32_t> phase(io_task& t) noexcept {
+    return base::atomic_ref<std::uint32_t>{t.phase_};
+  }
   static long& value(io_task& t) noexcept { return t.value_; }
 
   // Runs `f(call)` with a call of the worker's; null: it is only failed.
@@ -63,9 +65,7 @@ constexpr unsigned bucket_shift = 58;
 }  // namespace item_word
 
 inline bool has(io_work& w, std::uint64_t flag) noexcept { return (access::word(w) & flag) != 0; }
-inline item_kind kind_of(io_work& w) noexcept {
-  return static_cast<item_kind>(access::word(w) & item_word::kind_mask);
-}
+inline item_kind kind_of(io_work& w) noexcept { return static_cast<item_kind>(access::word(w) & item_word::kind_mask); }
 inline void set_kind(io_work& w, item_kind kind) noexcept {
   access::word(w) = (access::word(w) & ~item_word::kind_mask) | static_cast<std::uint64_t>(kind);
 }

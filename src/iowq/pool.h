@@ -38,9 +38,7 @@ class pool {
   // True: a worker runs it. Else it has been failed.
   bool enqueue(io_work& it) noexcept;
   bool enqueue(io_task& task) noexcept;
-  [[nodiscard]] queue& queue_of(io_work& it) noexcept {
-    return has(it, item_word::unbounded) ? unbounded_ : bounded_;
-  }
+  [[nodiscard]] queue& queue_of(io_work& it) noexcept { return has(it, item_word::unbounded) ? unbounded_ : bounded_; }
   // By a worker, or without one: refused.
   void do_work(io_work& it, worker* by, int refusal) noexcept;
   // It is over, and nobody's any more; what depends on it and is to run, or to be failed, now.

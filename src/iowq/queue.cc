@@ -25,8 +25,7 @@ queue::entry queue::enqueue(io_work& it) noexcept {
     insert(it);
     // H5: it goes with its chain, of whose release this queue will be told.
     const bool is_stalled_too =
-        stalled_ && has(it, item_word::hashed) &&
-        (mask.load(base::order::relaxed) >> bucket_of(it) & 1) != 0;
+        stalled_ && has(it, item_word::hashed) && (mask.load(base::order::relaxed) >> bucket_of(it) & 1) != 0;
     if (is_stalled_too) return entry::taken;
     stalled_ = false;
     wants_.store(true, base::order::seq_cst);  // pairs with left_count()
@@ -128,7 +127,8 @@ void queue::left_count() noexcept {
   const std::uint32_t others = running_.fetch_sub(1, base::order::seq_cst) - 1;  // D1; pairs with decide()
   // D2; pairs with enqueue(), bucket_released().
   if (!wants_.load(base::order::seq_cst)) return;
-  if (others != 0 && !(others < pool_.enough() && has_free_.load(base::order::seq_cst))) return;  // leave_free(), next()
+  if (others != 0 && !(others < pool_.enough() && has_free_.load(base::order::seq_cst)))
+    return;  // leave_free(), next()
   owed o;
   {
     const base::lock_guard lock{mu_};

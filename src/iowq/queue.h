@@ -68,14 +68,14 @@ class queue {
   bool refused(worker* w, int error) noexcept;
 
   // ---- buckets ----
-  void bucket_released() noexcept;  // R3
+  void bucket_released() noexcept;                                     // R3
   void unpin() noexcept { pins_.fetch_sub(1, base::order::release); }  // pairs with await_unpinned()
 
   // ---- the pool ----
   unsigned set_limit(unsigned limit) noexcept;  // 0: as it is; the one before
-  unsigned run_note() noexcept;  // how many workers it has made
+  unsigned run_note() noexcept;                 // how many workers it has made
   void exit_on_idle() noexcept;
-  void exit() noexcept;            // E1 to E4
+  void exit() noexcept;  // E1 to E4
   // E6: nobody is left. True: somebody is again, since something waits. Else, whom the system refuses, it has failed.
   [[nodiscard]] bool runs_what_waits() noexcept;
   [[nodiscard]] bool is_empty() const noexcept;

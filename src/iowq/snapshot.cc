@@ -120,7 +120,8 @@ void queue::audit() const {
   }
   unsigned listed = 0;
   for (worker* w = free_.front(); w != nullptr; w = free_links::next(*w)) ++listed;
-  WRING_CHECK(all == workers_ && idle == free_count_ && listed == free_count_, all, workers_, idle, listed, free_count_);
+  WRING_CHECK(all == workers_ && idle == free_count_ && listed == free_count_, all, workers_, idle, listed,
+              free_count_);
   WRING_CHECK(has_free_.load(base::order::relaxed) == (free_count_ != 0), free_count_);
   WRING_CHECK(running_.load(base::order::relaxed) + free_count_ <= workers_, running_.load(base::order::relaxed),
               free_count_, workers_);

@@ -19,9 +19,7 @@ constexpr std::uint32_t phase_mask = 3;
 constexpr std::uintptr_t anyway = 1;
 
 std::uint32_t here(std::uint32_t phase) noexcept { return base::fork_generation() << 2 | phase; }
-std::uint32_t phase_in(std::uint32_t word) noexcept {
-  return word >> 2 == here(idle) >> 2 ? word & phase_mask : idle;
-}
+std::uint32_t phase_in(std::uint32_t word) noexcept { return word >> 2 == here(idle) >> 2 ? word & phase_mask : idle; }
 
 using access = detail::io_item_access;
 

@@ -2,9 +2,9 @@
 // worker: one thread of a queue: takes items, runs them, parks, leaves. It can be told that its item is cancelled, and
 // its calls can be interrupted.
 //
-// word_: bit 0 open (it may be interrupted), 1 cancelled, 2 blocked (announced), 3 seen_waiting (by a look), upper half:
-// the number of its item, its turn. It counts as running while neither bit 2 nor bit 3 is set.
-// Threads: as said. Locks: mu_ (rank io_worker). Transitions and their proofs: README.md, 2 and 6.
+// word_: bit 0 open (it may be interrupted), 1 cancelled, 2 blocked (announced), 3 seen_waiting (by a look), upper
+// half: the number of its item, its turn. It counts as running while neither bit 2 nor bit 3 is set. Threads: as said.
+// Locks: mu_ (rank io_worker). Transitions and their proofs: README.md, 2 and 6.
 #pragma once
 
 #include "base/interruptible.h"
@@ -70,13 +70,9 @@ class worker : public sched::counted_thread {
   void enter_blocking() noexcept override { static_cast<void>(enter(blocked)); }
   void leave_blocking() noexcept override { leave(blocked); }
   long call(const base::call_arguments& arguments) noexcept { return interruptee_.call(word_, arguments); }
-  [[nodiscard]] bool is_cancelled() const noexcept {
-    return (word_.load(base::order::relaxed) & cancelled) != 0;
-  }
+  [[nodiscard]] bool is_cancelled() const noexcept { return (word_.load(base::order::relaxed) & cancelled) != 0; }
   // Threads that it makes are not what it wears, and do not share its folder.
-  [[nodiscard]] bool may_make_threads() const noexcept {
-    return wardrobe_ == nullptr || wardrobe_->may_make_threads();
-  }
+  [[nodiscard]] bool may_make_threads() const noexcept { return wardrobe_ == nullptr || wardrobe_->may_make_threads(); }
   [[nodiscard]] queue& home() const noexcept { return *home_; }
   io_call* present_call = nullptr;
 
@@ -120,8 +116,8 @@ class worker : public sched::counted_thread {
   base::atomic<std::uint64_t> word_{0};
   base::atomic<std::uint32_t> tid_{0};
   base::atomic<std::uint32_t> holders_{0};  // of let_go()
-  unsigned bucket_ = no_bucket;  // of its chain; itself, after take()
-  unsigned blocking_depth_ = 0;  // itself
+  unsigned bucket_ = no_bucket;             // of its chain; itself, after take()
+  unsigned blocking_depth_ = 0;             // itself
   unsigned open_depth_ = 0;
   unsigned last_cpu_ = 0;  // when it parked last
 
@@ -129,7 +125,7 @@ class worker : public sched::counted_thread {
   io_work* current_ WRING_GUARDED_BY(mu_) = nullptr;  // filled with the queue's lock, too
   work_list held_ WRING_GUARDED_BY(mu_);              // likewise; the rest of its chain
   base::instant began_ WRING_GUARDED_BY(mu_){};
-  base::timer repeat_ {};
+  base::timer repeat_{};
   bool repeat_armed_ WRING_GUARDED_BY(mu_) = false;
   unsigned repeat_ms_ WRING_GUARDED_BY(mu_) = 1;
 };

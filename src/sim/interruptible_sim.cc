@@ -15,7 +15,7 @@ long interruptee::call(const atomic<std::uint64_t>& word, const call_arguments& 
   for (;;) {
     if (const std::uint32_t r = result.load(order::acquire); r != 0) return r;  // pairs with the test
     if (state_.exchange(0, order::acquire) != 0) return -EINTR;                 // pairs with interrupt()
-    futex_wait(state_, 0, clock::now() + std::chrono::milliseconds{10});  // nobody wakes it for the result
+    futex_wait(state_, 0, clock::now() + std::chrono::milliseconds{10});        // nobody wakes it for the result
   }
 }
 

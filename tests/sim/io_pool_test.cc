@@ -75,7 +75,8 @@ TEST_P(io_pools, every_item_has_one_end) {
       io_pool pool{rt, {.name = "p"}};
       const auto produce = [&](std::size_t from) {
         for (std::size_t i = from; i < from + each; ++i) {
-          pool.submit({.unbounded = i % 2 == 0}, [&all, i] { all.ran(i); }, all.done(i));
+          pool.submit(
+              {.unbounded = i % 2 == 0}, [&all, i] { all.ran(i); }, all.done(i));
         }
       };
       sim::thread a{[&] { produce(each); }};
@@ -98,9 +99,23 @@ TEST_P(io_pools, who_blocks_is_replaced) {
     {
       io_pool pool{rt, {.name = "p"}};
       for (std::size_t i = 0; i < 2; ++i) {
-        pool.submit({}, [&, i](io_call& call) { all.ran(i); gate.use(call); }, all.done(i));
+        pool.submit(
+            {},
+            [&, i](io_call& call) {
+              all.ran(i);
+              gate.use(call);
+            },
+            all.done(i));
       }
-      sim::thread other{[&] { pool.submit({}, [&] { all.ran(2); gate.ready(); }, all.done(2)); }};
+      sim::thread other{[&] {
+        pool.submit(
+            {},
+            [&] {
+              all.ran(2);
+              gate.ready();
+            },
+            all.done(2));
+      }};
       other.join();
       if (GetParam() != sim::profile::none && !all.has_run(2)) gate.ready();  // refused threads may have failed it
     }
@@ -134,15 +149,16 @@ TEST_P(io_pools, items_of_a_key_run_one_after_another) {
             last.at(2 * who + key) = i;
             --inside.at(key);
           };
-          pool.submit({.unbounded = who == 2, .key = i == 4 ? nullptr : &keys.at(key)},
-                      [work, i, &all, id] {
-                        if (i == 4) {
-                          all.ran(id);
-                        } else {
-                          work();
-                        }
-                      },
-                      all.done(id));
+          pool.submit(
+              {.unbounded = who == 2, .key = i == 4 ? nullptr : &keys.at(key)},
+              [work, i, &all, id] {
+                if (i == 4) {
+                  all.ran(id);
+                } else {
+                  work();
+                }
+              },
+              all.done(id));
         }
       };
       sim::thread a{[&] { produce(0, one); }};
@@ -171,8 +187,20 @@ TEST_P(io_pools, a_cancellation_hits_what_it_means) {
       io_pool pool{rt, {.name = "p", .bounded = 1}};
       long first = 1;
       long second = 1;
-      pool.submit({.tag = &tag}, [&](io_call& call) { all.ran(0); first = never.use(call); }, all.done(0));
-      pool.submit({}, [&](io_call& call) { all.ran(1); second = soon.use(call); }, all.done(1));
+      pool.submit(
+          {.tag = &tag},
+          [&](io_call& call) {
+            all.ran(0);
+            first = never.use(call);
+          },
+          all.done(0));
+      pool.submit(
+          {},
+          [&](io_call& call) {
+            all.ran(1);
+            second = soon.use(call);
+          },
+          all.done(1));
       const io_cancel answer = pool.cancel_tagged(&tag);
       sim::check(answer != io_cancel::not_found || !all.has_run(0), "what waits or runs is found");
       soon.ready();

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// io_pool on real threads: what runs, what blocks, what is cancelled, whose it is, and that nothing is left.
+#include "iowq/waits.h"
+#include "support/test_runtime.h"
+#include "support/threads.h"
+
+#include <wring/io_pool.h>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace wring {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+using test::gate;
+using test::test_runtime;
+
+long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
+
+// IOWQ-10: wrong options leave nothing behind.
+TEST(io_pool, refuses_wrong_options) {
+  test_runtime rt;
+  for (const io_pool_options& wrong : {io_pool_options{.bounded = 0},
+                                       {.unbounded = 0},
+                                       {.bounded = 40'000},
+                                       {.queue_size = 0},
+                                       {.hard_cap = 0},
+                                       {.idle_timeout = 0ms},
+                                       {.callbacks = {.do_work = [](io_work&, io_call&, void*) {}}},
+                                       {.interrupt_signal = SIGUSR1}}) {
+    const auto made = io_pool::create(rt, wrong);
+    ASSERT_FALSE(made.has_value());
+    EXPECT_EQ(made.error(), std::errc::invalid_argument);
+  }
+  EXPECT_EQ(test::threads_named("io-wrk"), 0U);
+}
+
+// IOWQ-14, IOWQ-92: no thread before the first item, none after the end.
+TEST(io_pool, has_threads_from_its_first_item_to_its_end) {
+  test_runtime rt;
+  {
+    io_pool pool{rt, {.name = "p"}};
+    EXPECT_EQ(test::threads_named("io-wrk"), 0U);
+    EXPECT_EQ(pool.submit_for_result({}, [] { return 7; }).get(), 7);
+    EXPECT_EQ(test::threads_named("io-wrk"), 1U);
+    pool.audit();
+  }
+  EXPECT_EQ(test::threads_named("io-wrk"), 0U);
+}
+
+// IOWQ-21, IOWQ-123: unbounded items that never end fill their limit, and bounded ones start all the same.
+TEST(io_pool, endless_items_do_not_hold_up_the_others) {
+  test_runtime rt;
+  test::read_of_a_pipe pipe;
+  io_pool pool{rt, {.name = "p", .unbounded = 3}};
+  std::atomic<int> failed{0};
+  constexpr int endless = 1'000;
+  for (int i = 0; i < endless; ++i) {
+    pool.submit(
+        {.unbounded = true}, [&](io_call& call) { make(call, pipe.what()); },
+        [&](std::error_code e) { failed += e ? 1 : 0; });
+  }
+  eventually([&] { return pool.stats().unbounded.blocked == 3; });
+  EXPECT_EQ(pool.submit_for_result({}, [] { return 1; }).get(), 1);
+  EXPECT_EQ(pool.stats().unbounded.workers_most, 3U);
+  pool.exit_start();
+  EXPECT_TRUE(pool.end(std::chrono::nanoseconds::max()));
+  EXPECT_EQ(failed.load(), endless - 3) << "those that ran were interrupted";
+}
+
+// IOWQ-46: 64 items that wait, announced, for a 65th.
+TEST(io_pool, items_that_wait_for_one_behind_them_get_it) {
+  test_runtime rt;
+  gate last;
+  {
+    io_pool pool{rt, {.name = "p", .bounded = 100}};
+    for (int i = 0; i < 64; ++i) {
+      pool.submit([&](io_call& call) { call.interruptible([&] { last.wait(); }); });
+    }
+    pool.submit([&] { last.open(); });
+  }
+}
+
+// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127. Method: each kind of call, cancelled at a random moment, again and again, with
+// an innocent item behind it.
+TEST(io_pool, a_cancellation_ends_the_call_it_means_and_no_other) {
+  test_runtime rt;
+  std::mt19937 random{4711};
+  for (const auto& kind : test::kinds) {
+    SCOPED_TRACE(kind.name);
+    const auto call = kind.make();
+    io_pool pool{rt, {.name = "p", .bounded = 1}};
+    constexpr int rounds = 2'000;
+    std::atomic<int> wrong{0};
+    for (int i = 0; i < rounds; ++i) {
+      test::read_of_a_pipe innocent;
+      innocent.write();
+      std::atomic<bool> entered{false};
+      long result = 0;
+      io_task doomed{{}, [&](io_call& c) {
+                       entered.store(true);
+                       result = make(c, call->what());
+                       return result;
+                     }};
+      io_task next{{}, [&](io_call& c) { return make(c, innocent.what()); }};
+      pool.enqueue(doomed);
+      pool.enqueue(next);
+      if (i % 2 == 0) {
+        while (!entered.load()) std::this_thread::yield();
+      }
+      for (auto spin = random() % 2'000; spin > 0; --spin) asm volatile("");
+      pool.cancel_tagged(nullptr, io_which::first);  // finds the older one first
+      doomed.cancel();
+      doomed.wait();
+      next.wait();
+      wrong += doomed.value() == -ECANCELED ? 0 : 1;
+      wrong += next.value() == 1 || next.value() == -ECANCELED ? 0 : 1;
+      rt.goes_on();
+    }
+    EXPECT_EQ(wrong.load(), 0);
+    pool.audit();
+  }
+}
+
+// IOWQ-50, IOWQ-52: what has a key runs one after another, and in order.
+TEST(io_pool, items_of_a_key_run_in_order_and_alone) {
+  test_runtime rt;
+  int key = 0;
+  std::atomic<int> inside{0};
+  std::vector<int> order;
+  std::atomic<int> met{0};
+  {
+    io_pool pool{rt, {.name = "p"}};
+    for (int i = 0; i < 1'000; ++i) {
+      pool.submit({.concurrent = true, .key = &key}, [&, i] {
+        met += inside.fetch_add(1) == 0 ? 0 : 1;
+        order.push_back(i);
+        inside.fetch_sub(1);
+      });
+    }
+  }
+  EXPECT_EQ(met.load(), 0);
+  ASSERT_EQ(order.size(), 1'000U);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+}
+
+// IOWQ-61: links run in order; behind one that fails the rest fails, but what runs anyway.
+TEST(io_pool, links_follow_each_other) {
+  test_runtime rt;
+  io_pool pool{rt, {.name = "p"}};
+  std::vector<int> ran;
+  io_task first{{}, [&] {
+                  ran.push_back(1);
+                  return 0;
+                }};
+  io_task second{{}, [&] {
+                   ran.push_back(2);
+                   return -EIO;
+                 }};
+  io_task third{{}, [&] {
+                  ran.push_back(3);
+                  return 0;
+                }};
+  io_task fourth{{}, [&] {
+                   ran.push_back(4);
+                   return 0;
+                 }};
+  first.then(second).then(third).then_anyway(fourth);
+  EXPECT_TRUE(pool.enqueue(first));
+  fourth.wait();
+  third.wait();
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 4}));
+  EXPECT_EQ(second.value(), -EIO);
+  EXPECT_EQ(third.value(), -ECANCELED);
+  EXPECT_EQ(fourth.value(), 0);
+}
+
+// IOWQ-90, IOWQ-91: what waits and is bounded runs, what is not is cancelled; afterwards nothing is taken.
+TEST(io_pool, ends_with_everything_in_flight) {
+  for (int round = 0; round < 200; ++round) {
+    test_runtime rt;
+    test::read_of_a_pipe pipe;
+    std::atomic<int> over{0};
+    std::atomic<int> bounded_ran{0};
+    {
+      io_pool pool{rt, {.name = "p"}};
+      for (int i = 0; i < 20; ++i) {
+        const bool endless = i % 2 == 0;
+        pool.submit(
+            {.unbounded = endless},
+            [&, endless](io_call& call) {
+              if (endless) {
+                make(call, pipe.what());
+              } else {
+                ++bounded_ran;
+              }
+            },
+            [&](std::error_code) { ++over; });
+      }
+    }
+    ASSERT_EQ(over.load(), 20);
+    ASSERT_EQ(bounded_ran.load(), 10);
+  }
+}
+
+// IOWQ-14, IOWQ-U13: a thread's own pool ends with it, and so does what runs there.
+TEST(io_pool, of_a_thread_ends_with_it) {
+  test_runtime rt;
+  const hash_domain domain{rt};
+  hash_domain shared = domain;
+  test::read_of_a_pipe pipe;
+  std::atomic<int> over{0};
+  std::thread owner{[&] {
+    gate entered;
+    io_pool& pool = shared.this_threads_pool();
+    EXPECT_EQ(&pool, &shared.this_threads_pool());
+    pool.submit(
+        {},
+        [&](io_call& call) {
+          entered.open();
+          make(call, pipe.what());
+        },
+        [&](std::error_code) { ++over; });
+    entered.wait();
+  }};
+  owner.join();
+  EXPECT_EQ(over.load(), 1);
+  EXPECT_EQ(test::threads_named("io-wrk"), 0U);
+}
+
+// IOWQ-100: set, read back, clamped, remembered for pools to come.
+TEST(io_pool, limits_are_set_and_read_back) {
+  test_runtime rt;
+  hash_domain domain{rt};
+  io_pool one{rt, {.name = "one", .bounded = 5, .unbounded = 6, .hard_cap = 50, .domain = &domain}};
+  const io_limits before = one.max_workers({.bounded = 7});
+  EXPECT_EQ(before.bounded, 5U);
+  EXPECT_EQ(before.unbounded, 6U);
+  const io_limits now = one.max_workers({.unbounded = 1'000});
+  EXPECT_EQ(now.bounded, 7U);
+  EXPECT_EQ(one.max_workers({}).unbounded, 50U);
+  const io_pool two{rt, {.name = "two", .domain = &domain}};
+  EXPECT_EQ(two.stats().bounded.workers_max, 7U);
+}
+
+// IOWQ-48: nobody stays, the next item gets one again.
+TEST(io_pool, leaves_no_thread_behind_when_it_is_told_to_rest) {
+  test_runtime rt;
+  io_pool pool{rt, {.name = "p"}};
+  pool.submit_for_result({}, [] { return 0; }).get();
+  pool.exit_on_idle(true);
+  eventually([] { return test::threads_named("io-wrk") == 0; });
+  EXPECT_EQ(pool.submit_for_result({}, [] { return 3; }).get(), 3);
+}
+
+}  // namespace
+}  // namespace wring
