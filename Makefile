@@ -5,10 +5,10 @@ DESTDIR ?=
 SAMPLE ?= $(firstword $(wildcard /usr/lib /usr/include /etc))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-dev release run test check bench soak coverage mutants packages abi-record install clean
+.PHONY: help deps deps-dev release run test check bench soak coverage mutants packages abi-record hot-paths-record install clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 25
 
 deps: ## install what is needed to build and run (Debian packages)
 	@dev/deps run
@@ -47,6 +47,9 @@ packages: deps-dev ## Debian packages, into build/packages
 
 abi-record: deps-dev ## write down in abi/ what libwring.so offers now
 	@dev/abi-record
+
+hot-paths-record: deps-dev ## write down in bench/results how many instructions the hot paths take now
+	@dev/hot-paths-record
 
 install: release ## copy into PREFIX (default /usr/local), below DESTDIR
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)

@@ -127,8 +127,8 @@ class core {
   shutdown_report shutdown(std::chrono::nanoseconds limit);
   // Whether a callback of this runtime destroys it, which is reported: it would wait for itself.
   [[nodiscard]] bool ends_from_inside();
-  // From its first call on.
-  [[nodiscard]] bool shutting_down() const noexcept { return shutting_down_.load(base::order::seq_cst); }
+  // From its first call on. Who has seen a queue refuse, or comes to the registry's lock after that, sees it.
+  [[nodiscard]] bool shutting_down() const noexcept { return shutting_down_.load(base::order::relaxed); }
 
   // As the functions of runtime.
   bool freeze_begin();

@@ -69,7 +69,7 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
     return report;
   }
   const blocking_scope scope;                        // of a callback of another runtime
-  shutting_down_.store(true, base::order::seq_cst);  // before refuse(): see chained_or_reject()
+  shutting_down_.store(true, base::order::relaxed);  // before refuse(), whose locks and words hand it on
   queues = existing_component();                     // the first queue may have been made since
   if (queues != nullptr) queues->refuse();
 

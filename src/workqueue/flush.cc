@@ -93,7 +93,7 @@ void pool_workqueue::begin_drain() noexcept {
 
 void pool_workqueue::end_drain() noexcept {
   const visit hold{*this};
-  if (--draining_ == 0 && !destroying_) word_.fetch_and(~closed, base::order::acq_rel);
+  if (--draining_ == 0 && !destroying_) word_.fetch_and(~closed, base::order::relaxed);  // nothing else is told
 }
 
 bool pool_workqueue::is_idle() noexcept {

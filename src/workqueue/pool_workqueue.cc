@@ -39,6 +39,7 @@ pool_workqueue::answer pool_workqueue::may_enter(const item& it, std::uint64_t w
 
 bool pool_workqueue::chained_or_reject() noexcept {
   if (inside_queue_of(*this)) return true;
+  static_cast<void>(word_.load(base::order::acquire));  // pairs with refuse(): whose shutdown closed it is seen now
   if (core_->shutting_down() && inside(*core_)) return true;  // all queues end together, and may feed each other
   rejected_.fetch_add(1, base::order::relaxed);
   if (!rejection_reported_.exchange(true, base::order::relaxed)) {

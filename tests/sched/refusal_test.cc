@@ -47,6 +47,9 @@ void allow_threads(std::size_t more) {
   ::setrlimit(RLIMIT_NPROC, &limit);
 }
 
+// A user that has no other processes, not even those of this test when it runs twice at a time.
+uid_t lonely_user() noexcept { return 20'000 + static_cast<uid_t>(::getpid()) % 40'000; }
+
 // Runs body() in a child process that is subject to RLIMIT_NPROC; body returns what is wrong, or "". Before it, still
 // as root, as_root(), which is false where this machine does not allow it.
 template <class AsRoot, class Body>
@@ -58,8 +61,9 @@ void in_limited_process(const AsRoot& as_root, const Body& body) {
   if (child == 0) {
     ::alarm(60);
     rlimit generous{4'096, 4'096};
-    if (!as_root() || ::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(61'234, 61'234, 61'234) != 0 ||
-        ::setresuid(61'234, 61'234, 61'234) != 0) {
+    const uid_t user = lonely_user();
+    if (!as_root() || ::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(user, user, user) != 0 ||
+        ::setresuid(user, user, user) != 0) {
       ::_exit(2);
     }
     const std::string wrong = body();

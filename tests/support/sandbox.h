@@ -49,7 +49,7 @@ struct sandboxed {
 
 namespace sandbox_detail {
 
-constexpr uid_t user = 61'236;  // others count the threads of 61'234
+constexpr uid_t user = 61'236;
 // Whose allowance is nobody else's.
 constexpr uid_t user_without_memlock = 61'235;
 
