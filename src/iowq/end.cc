@@ -23,8 +23,8 @@ void queue::exit() noexcept {
   worker* woken = nullptr;
   {
     const base::lock_guard lock{mu_};
-    for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
     if (!bounded_) {
+      for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
       unlink_all(failing);
       for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
         w->tell_if(everything);

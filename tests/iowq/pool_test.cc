@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // io_pool on real threads: what runs, what blocks, what is cancelled, whose it is, and that nothing is left.
 #include "iowq/waits.h"
+#include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
@@ -21,6 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::eventually;
 using test::gate;
+using test::is_root;
 using test::test_runtime;
 
 long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
@@ -87,6 +89,68 @@ TEST(io_pool, items_that_wait_for_one_behind_them_get_it) {
     }
     pool.submit([&] { last.open(); });
   }
+}
+
+// IOWQ-U1: the same without a word: who waits in the kernel is found by looking.
+TEST(io_pool, items_that_block_without_saying_so_are_found) {
+  test_runtime rt;
+  gate last;
+  std::atomic<int> ran{0};
+  {
+    io_pool pool{rt, {.name = "p", .bounded = 100}};
+    for (int i = 0; i < 16; ++i) {
+      pool.submit([&] {
+        last.wait();
+        ++ran;
+      });
+    }
+    pool.submit([&] { last.open(); });
+  }
+  EXPECT_EQ(ran.load(), 16);
+}
+
+// IOWQ-72, IOWQ-128: with an identity, without one, and with it again, on one worker.
+TEST(io_pool, items_run_as_who_they_say) {
+  WRING_NEEDS_ROOT();
+  test_runtime rt;
+  test::temporary_folder folder;
+  folder.write("secret", "x");
+  ASSERT_EQ(::chmod(folder.path("secret").c_str(), 0600), 0);
+  auto made = identity::make({.user = test::stranger, .group = test::strange_group});
+  ASSERT_TRUE(made.has_value());
+  const identity stranger = *std::move(made);
+  io_pool pool{rt, {.name = "p", .bounded = 1}};
+  const auto opens = [&] {
+    const int fd = ::open(folder.path("secret").c_str(), O_RDONLY | O_CLOEXEC);
+    const int error = fd < 0 ? errno : 0;
+    if (fd >= 0) ::close(fd);
+    return error;
+  };
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_EQ(pool.submit_for_result({.as = stranger}, opens).get(), EACCES);
+    EXPECT_EQ(pool.submit_for_result({}, opens).get(), 0);
+  }
+  EXPECT_EQ(pool.stats().bounded.refused, 0U);
+}
+
+// IOWQ-U16: a forked child has no workers, and is told so.
+TEST(io_pool, of_the_parent_fails_items_in_a_forked_child) {
+  test_runtime rt;
+  io_pool pool{rt, {.name = "p"}};
+  pool.submit_for_result({}, [] { return 0; }).get();
+  EXPECT_EQ(test::in_forked_child([&](test::claims& claims) {
+              int error = 0;
+              claims.check(!pool.submit(
+                               {}, [] {}, [&](std::error_code e) { error = e.value(); }),
+                           "no closure is taken");
+              claims.check(error == EOWNERDEAD, "it is told why");
+              io_task task{{}, [] {}};
+              claims.check(!pool.enqueue(task), "a task is not taken");
+              task.wait();
+              claims.check(task.value() == -EOWNERDEAD, "it is over");
+            }),
+            0);
+  EXPECT_EQ(pool.submit_for_result({}, [] { return 5; }).get(), 5);
 }
 
 // IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127. Method: each kind of call, cancelled at a random moment, again and again, with
