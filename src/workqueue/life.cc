@@ -99,7 +99,7 @@ void pool_workqueue::refuse() noexcept {
   {
     const visit hold{*this};
     destroying_ = true;
-    word_.fetch_or(closed, base::order::acq_rel);
+    word_.fetch_or(closed, base::order::acq_rel);  // release: pairs with chained_or_reject()
   }
   set_frozen(false);  // or it would never end
 }
