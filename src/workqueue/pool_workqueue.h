@@ -225,7 +225,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
   [[nodiscard]] core& home() const noexcept { return *core_; }
   [[nodiscard]] sched::worker_pool& pool() const noexcept { return *pool_; }
-  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::acquire); }
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::relaxed); }
   [[nodiscard]] workqueue_stats stats();
   [[nodiscard]] std::size_t waiting() noexcept;
   void audit();
