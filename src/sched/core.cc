@@ -248,11 +248,12 @@ void core::set_default_scope(affinity_scope scope) {
 
 // From now on queues are divided as their scopes say (WQ-145).
 const base::topology& core::topology() {
-  if (queues_are_divided_.load(base::order::acquire)) return pools_.topology();  // pairs with the store below
+  // Relaxed, as its store: it says that there is nothing to do; the topology and the slots have orders of their own.
+  if (queues_are_divided_.load(base::order::relaxed)) return pools_.topology();
   const base::topology& machine = pools_.topology();
   try {
     if (component* const queues = existing_component()) queues->follow_cpus();
-    queues_are_divided_.store(true, base::order::release);
+    queues_are_divided_.store(true, base::order::relaxed);
   } catch (const std::exception&) {
     base::sometimes("queues could not be divided");  // they stay as they are, and who comes next tries again
   }

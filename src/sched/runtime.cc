@@ -62,7 +62,7 @@ runtime& runtime::default_instance() {
   if (runtime* const r = slot.made.load(base::order::relaxed)) return *r;
   auto* const r = new runtime{slot.options.value_or(runtime_options{})};
   slot.made.store(r, base::order::release);
-  std::atexit([] { slot.made.load(base::order::acquire)->core().before_exit(); });
+  std::atexit([] { slot.made.load(base::order::relaxed)->core().before_exit(); });  // exit() comes after this call
   return *r;
 }
 

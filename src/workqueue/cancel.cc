@@ -70,9 +70,13 @@ run_wait wait_for_run(item& it, const wait_call& call, base::instant deadline) n
   sched::worker* const w = last_worker(it);
   if (w == nullptr) return run_wait::idle;
   pool_workqueue* const q = served_by(*w);
+  if (q == nullptr) return run_wait::idle;
   waiter end;
-  if (q == nullptr || !q->watch_run(*w, it, end)) return run_wait::idle;
-  note_wait_for_item(end.of, call);
+  waiter_chain ends;
+  ends.add(end);
+  const std::optional<waited_queue> of = q->watch_run(*w, it, ends);
+  if (!of) return run_wait::idle;
+  note_wait_for_item(*of, call);
   if (wait_blocking(end, "the end of an item", *q, deadline)) return run_wait::waited;
   if (q->unwatch_run(*w, end)) return run_wait::late;
   wait_blocking(end, "the end of an item", *q);  // it has ended, and we are about to be told
@@ -172,15 +176,29 @@ flush_result flush(item& it, base::timer* t, const wait_call& call) noexcept {
       return flush_result::refused;
     }
     if (attempt.placed) {
-      note_wait_for_item(barrier.end.of, call);
+      note_wait_for_item(attempt.of, call);
       wait_blocking(barrier.end, "the end of an item", *q);
       return flush_result::waited;
     }
   }
 }
 
+namespace {
+
+// For who holds the item back: a run of it that goes on in another queue, or in a pool that its queue has left, takes
+// over those who wait for it. No other run can begin meanwhile.
+void watch_run_elsewhere(item& it, waiter_chain& ends) noexcept {
+  if (ends.empty()) return;
+  sched::worker* const w = last_worker(it);
+  pool_workqueue* const q = w != nullptr ? served_by(*w) : nullptr;
+  if (q != nullptr && q->watch_run(*w, it, ends)) base::sometimes("a cancelled item's barrier waits elsewhere");
+}
+
+}  // namespace
+
 bool pool_workqueue::unlist(item& it) noexcept {
   waiter_chain ended;
+  waiter_chain of_item;  // who waits for it by a barrier that no run here takes over
   pool_workqueue* heir = nullptr;
   {
     visit hold{*this};
@@ -198,7 +216,7 @@ bool pool_workqueue::unlist(item& it) noexcept {
       flush_progress(ended);
     }
     // Barriers wait for the run that is going on, if there is one, else for nothing any more (WQ-88). Those in
-    // a private list are there already.
+    // a private list are there already. A run that is not here can be looked for only once this is let go.
     if (following != nullptr && !handed) {
       if (runner != nullptr) {
         take_linked(following, run_, *runner);
@@ -209,13 +227,15 @@ bool pool_workqueue::unlist(item& it) noexcept {
           const bool more = (state_of(barrier).load(base::order::relaxed) & item_state::linked) != 0;
           following = more ? item_list::next(barrier) : nullptr;
           run_.remove(barrier);
-          ended.add(barrier.end);
+          of_item.add(barrier.end);
         }
       }
     }
     heir = take_heir();
   }
   if (heir != nullptr) heir->unplug();
+  watch_run_elsewhere(it, of_item);
+  of_item.complete_all();
   ended.complete_all();
   return true;
 }
@@ -225,14 +245,13 @@ bool pool_workqueue::is_run_by(sched::worker& w, const item& it) noexcept {
   return runs(w, it);
 }
 
-bool pool_workqueue::watch_run(sched::worker& w, const item& it, waiter& end) noexcept {
+std::optional<waited_queue> pool_workqueue::watch_run(sched::worker& w, const item& it, waiter_chain& ends) noexcept {
   visit hold{*this};
-  if (!runs(w, it)) return false;
+  if (!runs(w, it)) return {};
   auto& x = *static_cast<execution*>(w.frame);
-  end.of = waited_here();
-  x.waiters.add(end);
+  x.waiters.add_all(ends);
   hold.leave_message(x);
-  return true;
+  return waited_here();
 }
 
 bool pool_workqueue::unwatch_run(sched::worker& w, waiter& end) noexcept {

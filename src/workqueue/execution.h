@@ -23,7 +23,6 @@ class core;
 struct waiter {
   base::completion done;
   waiter* next = nullptr;
-  waited_queue of;  // for one item: where that is; set by who holds the queue then
 };
 
 // Waiters to be told once no lock is held.

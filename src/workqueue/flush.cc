@@ -81,7 +81,7 @@ bool pool_workqueue::begin_flush(flusher& f) noexcept {
       append_marker(f, ended);
     }
   }
-  ended.complete_all();
+  WRING_ASSERT(ended.empty(), name_);  // what waits or runs here holds it up
   return true;
 }
 
@@ -190,14 +190,13 @@ pool_workqueue::barrier_attempt pool_workqueue::place_barrier(item& it, barrier_
   drain_inbox();
   const auto state = state_of(it);
   const std::uint64_t place = place_of(it).load(base::order::relaxed);
-  if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return {false, false};
-  if (is_the_callers_only_slot()) return {false, true};
-  barrier.end.of = waited_here();
+  if (item_place::queue_of(place) != this || (place & item_place::listed) == 0) return {};
+  if (is_the_callers_only_slot()) return {.refused = true};
   const std::uint64_t before = state.fetch_or(item_state::linked, base::order::relaxed);
   state_of(barrier).fetch_or(before & item_state::linked, base::order::relaxed);
   item_list& list = (place & item_place::handed) != 0 ? runs(it, before)->handed : run_;
   list.insert_after(it, barrier);
-  return {true, false};
+  return {.placed = true, .of = waited_here()};
 }
 
 bool pool_workqueue::runs_for(const pool_workqueue& sibling, sched::worker& w, const item& it) noexcept {

@@ -45,7 +45,7 @@ void pool_workqueue::open(core& where, const workqueue_options& options, sched::
   rejected_.store(0, base::order::relaxed);
   cpu_intensive_seen_ = cm_wakeups_ = repatriated_ = 0;
   cpu_ns_ = cpu_told_ns_ = 0;
-  generation_.fetch_add(1, base::order::acq_rel);
+  generation_.fetch_add(1, base::order::relaxed);  // before the queue opens, for who compares it and then queues
   word_.store(0, base::order::release);
 }
 
@@ -99,7 +99,7 @@ void pool_workqueue::refuse() noexcept {
   {
     const visit hold{*this};
     destroying_ = true;
-    word_.fetch_or(closed, base::order::acq_rel);
+    word_.fetch_or(closed, base::order::acq_rel);  // release: pairs with chained_or_reject()
   }
   set_frozen(false);  // or it would never end
 }

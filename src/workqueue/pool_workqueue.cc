@@ -207,11 +207,12 @@ bool pool_workqueue::settle() noexcept {
   }
 }
 
-// Something was put into run_. True: the caller must offer the queue to the pool.
+// Something was put into run_. True: the caller must offer the queue to the pool. Relaxed: what is in run_ is handed on
+// with the queue itself.
 bool pool_workqueue::schedule() noexcept {
   std::uint64_t w = word_.load(base::order::relaxed);
   while ((w & (scheduled | full)) == 0) {
-    if (word_.compare_exchange_weak(w, w | scheduled, base::order::acq_rel, base::order::relaxed)) return true;
+    if (word_.compare_exchange_weak(w, w | scheduled, base::order::relaxed, base::order::relaxed)) return true;
     base::cpu_relax();
   }
   return false;

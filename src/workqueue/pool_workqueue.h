@@ -148,14 +148,16 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void end_drain() noexcept;
   [[nodiscard]] bool is_idle() noexcept;
   [[nodiscard]] std::uint64_t items_started() const noexcept { return started_.load(base::order::relaxed); }
-  // Puts a barrier behind the item if it is in a list here. `decided` false: it is not.
+  // Puts a barrier behind the item if it is in a list here.
   struct barrier_attempt {
-    bool placed;
-    bool refused;  // it could only deadlock
+    bool placed = false;
+    bool refused = false;  // it could only deadlock
+    waited_queue of = {};  // where it was placed
   };
   barrier_attempt place_barrier(item& it, barrier_item& barrier) noexcept;
-  // Tells `end` when the run of `it` by `w` is over; false: w does not run it here.
-  bool watch_run(sched::worker& w, const item& it, waiter& end) noexcept;
+  // Takes over `ends`, which are told when the run of `it` by `w` is over, and says where that is; nothing: w does not
+  // run it here.
+  std::optional<waited_queue> watch_run(sched::worker& w, const item& it, waiter_chain& ends) noexcept;
   // Nobody will be told any more; false: it is over, and `end` has been told, or is about to be.
   bool unwatch_run(sched::worker& w, waiter& end) noexcept;
   // That of the run of `it` by `w`, if it has one.
@@ -223,7 +225,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
   [[nodiscard]] core& home() const noexcept { return *core_; }
   [[nodiscard]] sched::worker_pool& pool() const noexcept { return *pool_; }
-  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::acquire); }
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(base::order::relaxed); }
   [[nodiscard]] workqueue_stats stats();
   [[nodiscard]] std::size_t waiting() noexcept;
   void audit();

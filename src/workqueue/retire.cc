@@ -32,7 +32,7 @@ void pool_workqueue::open_beside(pool_workqueue& its_first, sched::worker_pool& 
   destroying_ = destroying;
   frozen_ = frozen;
   if (frozen_) limit_ = 0;
-  if (draining_ != 0 || destroying_) word_.fetch_or(closed, base::order::acq_rel);
+  if (draining_ != 0 || destroying_) word_.fetch_or(closed, base::order::relaxed);  // add_member() hands it on
 }
 
 void pool_workqueue::add_member(pool_workqueue& member) noexcept {

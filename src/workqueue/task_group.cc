@@ -92,8 +92,10 @@ bool task_group::start(detail::child& child) noexcept {
   child.forks = base::fork_generation();
   detail::state_of(child).init(detail::item_state::pending | detail::item_state::one_shot | detail::item_state::child);
   if (keep(child)) return true;
-  atomically(outstanding_).fetch_add(one_child, base::order::relaxed);  // the item's publication orders both
   atomically(unstarted_).fetch_add(1, base::order::relaxed);
+  // Release: pairs with wait_inside(). Who says before this that it sleeps is seen below; who says so later sees that
+  // there is one to look for.
+  atomically(outstanding_).fetch_add(one_child, base::order::release);
   if (detail::pool_workqueue* const q = detail::enqueue_one_off(detail::home_of(*queue_->pwq_), child)) {
     // seq_cst: pairs with wait_inside(), which sees the child, or has let us know.
     if ((atomically(outstanding_).load(base::order::seq_cst) & inside_sleeper) != 0) q->call_back_if_full(*this);
@@ -130,7 +132,7 @@ void task_group::call_back(detail::group_wait& w) noexcept {
 
 void task_group::nobody_is_called() noexcept { atomically(outstanding_).fetch_and(~called, base::order::relaxed); }
 
-// A hint: what others start or add at the same time may be missed.
+// A hint: what others start or add at the same time may be missed. Not by who sleeps in wait_inside().
 bool task_group::has_unstarted() const noexcept {
   return atomically(const_cast<std::uint32_t&>(unstarted_)).load(base::order::relaxed) != 0;
 }
@@ -200,7 +202,7 @@ bool task_group::wait_inside(detail::pool_workqueue& q) noexcept {
     revive();  // one of them may have forked
     if (!has_children()) return true;
     if (detail::inside_child_of(*this)) return false;
-    // First this, then a last look: pairs with start(), which publishes the child first.
+    // First this, then a last look: pairs with start(), which counts and publishes the child first.
     atomically(outstanding_).fetch_or(sleeper | inside_sleeper, base::order::seq_cst);
     detail::group_wait here{*this};
     detail::pool_workqueue::outlook seen = q.begin_group_wait(here);

@@ -9,6 +9,7 @@
 #include <wring/task_group.h>
 
 #include <array>
+#include <optional>
 
 namespace {
 
@@ -48,6 +49,53 @@ TEST(wq_fork_join, each_child_runs_once_whoever_gets_it) {
     EXPECT_SIM_OK(report);
     EXPECT_SIM_EVENT(report, "children that their worker kept were queued", 0.5);
   }
+}
+
+// A child comes to a pool whose slots are all taken by callbacks that wait for it, while the one who waits for its
+// group sleeps in another pool of the queue: only that one can run it.
+TEST(wq_fork_join, who_sleeps_in_another_pool_is_called_for_a_child_that_nobody_else_can_start) {
+  const auto report = sim::explore({.seeds = 1000, .cpus = 2, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 8}};
+    std::optional<wring::workqueue> queue;
+    {
+      const sim::calm the_first_workers_are_made;
+      queue.emplace(w, wring::workqueue_options{
+                           .name = "pods", .max_active = 4, .attributes = {.scope = wring::affinity_scope::cpu}});
+      queue->set_min_active(1);  // two slots for each
+    }
+    sim::gate lasting_began;
+    sim::gate waits;
+    sim::gate child_ran;
+    wring::task_group* its_group = nullptr;
+    const auto wait_at = [](sim::gate& g) {
+      const wring::blocking_scope scope;
+      g.pass();
+    };
+    queue->submit_on(0, [&] {
+      wring::task_group group{*queue};
+      {
+        const wring::blocking_scope scope;  // so that the child is not kept
+        group.run([&] {
+          lasting_began.open();
+          wait_at(child_ran);
+        });
+        lasting_began.pass();
+      }
+      its_group = &group;
+      waits.open();
+      group.wait();
+    });
+    wait_at(waits);
+    queue->submit_on(1, [&] { wait_at(child_ran); });
+    queue->submit_on(1, [&] {
+      const wring::blocking_scope scope;
+      for (std::uint32_t i = sim::choose(20); i != 0; --i) sim::point();
+      its_group->run([&] { child_ran.open(); });
+      child_ran.pass();
+    });
+    queue->flush();
+  });
+  EXPECT_SIM_OK(report);
 }
 
 // The first child runs last, unless others get it; the last one waits for it in one way or another.

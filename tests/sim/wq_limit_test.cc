@@ -3,48 +3,51 @@
 #include "support/sim_test.h"
 #include "support/wq_world.h"
 
-#include <array>
-
 namespace {
 
 namespace sim = wring::sim;
 using sim::test::world;
 
-// WQ-127, WQ-151: with three items inside, the limit becomes one. What waits starts when all three have ended, and then
-// one at a time.
-TEST(wq_limit, a_lowered_limit_holds_back_what_waits_until_enough_have_ended) {
-  EXPECT_SIM_OK(sim::explore({.seeds = 1000}, [] {
-    world w{{.cpus = 3, .max_workers = 8}};
-    std::array<sim::gate, 3> ends;
-    sim::gate all_inside;
-    int inside = 0;
+// WQ-127, WQ-151: one item lasts, and another worker leads the short ones behind it, when the limit becomes one. That
+// worker starts none any more, but for one it may have taken already, until the long one has ended.
+TEST(wq_limit, a_leader_stops_when_the_limit_is_lowered_below_those_who_are_inside) {
+  constexpr int many = 60;
+  const auto report = sim::explore({.seeds = 1000}, [] {
+    world w{{.cpus = 2, .max_workers = 8}};
+    const int enough = 1 + static_cast<int>(sim::choose(many));
+    sim::gate far_enough;
+    sim::gate end;
+    bool lasts = false;
+    bool lowered = false;
+    int begun_since = 0;
     int ran = 0;
     {
-      wring::workqueue queue{w, {.name = "q", .max_active = 3}};
-      for (sim::gate& end : ends) {
+      wring::workqueue queue{w, {.name = "q", .max_active = 2}};
+      queue.submit([&] {
+        lasts = true;
+        end.pass();
+        lasts = false;
+      });
+      for (int i = 0; i < many; ++i) {
         queue.submit([&] {
-          const wring::blocking_scope scope;  // so that a worker is made for the others, sooner or later
-          if (++inside == 3) all_inside.open();
-          end.pass();
-          --inside;
+          if (++ran == enough) far_enough.open();
+          if (!lowered || !lasts) return;
+          sim::check(++begun_since <= 1, "no item begins beyond the limit", begun_since);
         });
       }
-      all_inside.pass();
-      for (int i = 0; i < 4; ++i) {
-        queue.submit([&] {
-          sim::check(++inside == 1, "nobody else is inside", inside);
-          sim::point();
-          ++ran;
-          --inside;
-        });
-      }
+      far_enough.pass();
       sim::check(queue.set_max_active(1), "this queue's limit may change");
-      for (sim::gate& end : ends) end.open();
+      lowered = true;
+      if (lasts && ran < many - 1) sim::count("lowered in the middle");
+      for (int i = 0; i < 50; ++i) sim::point();
+      end.open();
       queue.flush();
     }
-    sim::check(ran == 4, "all ran", ran);
+    sim::check(ran == many, "all ran", ran);
     w->audit();
-  }));
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "lowered in the middle", 0.1);
 }
 
 }  // namespace

@@ -103,6 +103,45 @@ TEST(wq_remap, an_item_never_runs_twice_at_once) {
   EXPECT_SIM_EVENT(report, "an item met a pool that its queue had left", 0.02);
 }
 
+// WQ-82, WQ-88: an item that runs is queued again, in the next pool of its ordered queue or on another queue, and that
+// one is cancelled before it begins. A flush of the item that waits for it waits for the run then, which is elsewhere.
+TEST(wq_remap, the_barrier_of_a_cancelled_item_waits_for_its_run_elsewhere) {
+  const auto report = sim::explore({.seeds = 1'500, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 6}};
+    sim::gate began;
+    sim::gate cancelled;
+    wring::workqueue q{w, {.name = "moves", .ordered = true}};
+    wring::workqueue other{w, {.name = "other", .ordered = true}};
+    other.submit([&] { cancelled.pass(); });
+    bool running = false;
+    wring::work item{[&] {
+      running = true;
+      began.open();
+      cancelled.pass();
+      sim::spend(10 * us);
+      running = false;
+    }};
+    q.queue(item);
+    began.pass();
+    const bool moved = sim::choose(2) == 0;
+    if (moved) {
+      const sim::calm its_worker_is_made;
+      q.set_attributes({.nice = 1});
+    }
+    sim::check((moved ? q : other).queue(item), "it is queued again");
+    sim::thread flusher{[&] {
+      if (item.flush()) sim::count("the flush waited");
+      sim::check(!running, "its run is over");
+    }};
+    sim::check(item.cancel(), "it has not begun");
+    cancelled.open();
+    flusher.join();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "the flush waited", 0.3);
+  EXPECT_SIM_EVENT(report, "a cancelled item's barrier waits elsewhere", 0.1);
+}
+
 // WQ-84, WQ-107, WQ-34: a flush waits for what was queued before it, in whatever pool that is; pools that nobody used
 // for a while have workers again; the queue ends with items in several.
 TEST(wq_remap, flush_and_the_end_of_a_queue_wait_for_all_its_pools) {

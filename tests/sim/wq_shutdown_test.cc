@@ -9,7 +9,7 @@ namespace sim = wring::sim;
 using namespace std::chrono_literals;
 using sim::test::world;
 
-// WQ-92, WQ-159: whoever sees that a queue is closed by a shutdown, sees the shutdown. So what a callback queues
+// WQ-46: whoever sees that a queue is closed by a shutdown, sees the shutdown. So what a callback queues
 // meanwhile on another queue is taken, and has run.
 TEST(wq_shutdown, what_callbacks_queue_elsewhere_meanwhile_is_never_refused) {
   const auto report = sim::explore({.seeds = 3000}, [] {

@@ -10,7 +10,7 @@ namespace {
 namespace sim = wring::sim;
 using sim::test::world;
 
-// WQ-95, WQ-97: the callback waits until it is asked. Whoever cancels it while it begins asks it all the same.
+// WQ-156: the callback ends when it is asked to. Who cancels it while it begins asks it all the same, so the wait ends.
 TEST(wq_stop, who_is_cancelled_while_it_begins_is_asked_to_stop) {
   const auto report = sim::explore({.seeds = 2000}, [] {
     world w{{.cpus = 1, .max_workers = 4}};

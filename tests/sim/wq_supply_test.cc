@@ -52,6 +52,27 @@ TEST(wq_supply, a_claim_without_a_worker_hides_nobody_after_a_refusal) {
   }));
 }
 
+// WQ-130, without any detection: what was published while the pool could not start more starts when it may use another
+// CPU, although a worker is stuck.
+TEST(wq_supply, a_pool_that_grows_starts_what_waits) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1000, .faults = sim::profile::none, .cpus = 2, .timers = false}, [] {
+    world w{{.max_workers = 4, .stall_floor = 0ms, .detect = wring::detection::announced}};
+    w->replan({0});
+    sim::gate began;
+    sim::gate end;
+    wring::workqueue stuck{w, {.name = "stuck"}};
+    wring::workqueue waits{w, {.name = "waits"}};
+    stuck.submit([&] {
+      began.open();
+      end.pass();
+    });
+    began.pass();
+    waits.submit([&] { end.open(); });
+    w->replan({0, 1});
+    stuck.flush();
+  }));
+}
+
 // A worker may be told to leave while it parks; its last wake-up must not reach the worker that gets its place.
 TEST(wq_supply, a_worker_that_leaves_takes_its_last_wakeup_with_it) {
   const auto report = sim::explore({.seeds = 3000}, [] {
@@ -260,6 +281,28 @@ TEST(wq_supply, a_rescuer_is_called_also_for_who_relied_on_a_thread_that_is_refu
   EXPECT_SIM_OK(sim::explore({.seeds = 1000, .faults = sim::profile::creation_never_works, .timers = false}, [] {
     rescue({.cpus = 2, .max_workers = 8, .creation_retry = 3'600'000ms}, {.name = "vital"}, 600 * second_ns);
   }));
+}
+
+// WQ-110: the worker is refused once, then all is well, but the next try is far away, and the one worker there is only
+// seems to run.
+TEST(wq_supply, a_rescuer_is_called_also_for_who_relied_on_a_thread_that_was_refused_once) {
+  const auto report = sim::explore({.seeds = 2000, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 8, .creation_retry = 3'600'000ms}};
+    const std::uint64_t begin = sim::now_ns();
+    sim::gate end;
+    {
+      wring::workqueue blocks{w, {.name = "blocks"}};
+      wring::workqueue vital = with_rescuer(w, {.name = "vital"});
+      blocks.submit([&] { end.pass(); });
+      vital.submit([] {});
+      vital.flush();
+      sim::check(sim::now_ns() - begin < 600 * second_ns, "nobody waited for the next try", sim::now_ns() - begin);
+      end.open();
+    }
+    if (w->stats().pools[0].creation_failures != 0) sim::count("workers refused");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "workers refused", 0.05);
 }
 
 TEST(wq_supply, a_rescuer_runs_what_all_workers_wait_for_at_the_limit) {

@@ -230,6 +230,31 @@ TEST(task_group, recursion_deeper_than_max_active_does_not_deadlock) {
   }
 }
 
+// Nobody else can start the children, since both slots are taken by who waits for them; so they are found, however many
+// items came later.
+TEST(task_group, who_holds_the_last_slot_finds_its_child_behind_all_that_came_later) {
+  test_runtime rt{{.cpus = 2}};
+  workqueue queue{rt, {.name = "two places", .max_active = 2}};
+  std::atomic<int> later{0};
+  std::atomic<int> arrived{0};
+  gate both;
+  for (int i = 0; i < 2; ++i) {
+    queue.submit([&] {
+      task_group group{queue};
+      {
+        const blocking_scope scope;  // so that the child is not kept
+        group.run([] {});
+        for (int k = 0; k < 1000; ++k) queue.submit([&] { ++later; });
+        if (++arrived == 2) both.open();
+        both.wait();
+      }
+      group.wait();
+    });
+  }
+  queue.drain();
+  EXPECT_EQ(later, 2000);
+}
+
 TEST(task_group, recursion_on_an_ordered_queue_does_not_deadlock) {
   test_runtime rt{{.cpus = 1}};
   workqueue queue{rt, {.name = "ordered", .ordered = true}};
