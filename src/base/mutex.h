@@ -17,7 +17,7 @@
 namespace wring::base {
 
 enum class rank : std::uint8_t {
-  start,        // core: its threads are being made
+  start,        // core: its threads are being made, or ended
   replan,       // core: one change of the CPUs at a time
   runtime,      // core: its components; the default runtime
   fork_list,    // the runtimes that fork() takes care of

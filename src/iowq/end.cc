@@ -98,6 +98,15 @@ void pool::left_alive() noexcept {
   if (alive_.fetch_sub(1, base::order::release) == 1) base::futex_wake(alive_, 1 << 30);  // pairs with end()
 }
 
+bool pool::rests() noexcept {
+  if (!is_of_this_process()) return true;
+  if (alive_.load(base::order::acquire) != 0) return false;  // pairs with left_alive()
+  const bool made = bounded_.runs_what_waits();
+  for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
+  // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
+  return !made && alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
+}
+
 bool pool::end(std::chrono::nanoseconds limit) noexcept {
   if (!is_of_this_process()) return true;
   if (const worker* const self = worker::current(); self != nullptr && &self->home().home() == this) {
@@ -107,15 +116,11 @@ bool pool::end(std::chrono::nanoseconds limit) noexcept {
   exit_start();
   const blocking_scope scope;
   const base::instant deadline = base::clock::deadline_after(limit);
-  for (bool over = false; !over;) {
+  do {
     while (const std::uint32_t alive = alive_.load(base::order::acquire)) {  // pairs with left_alive()
       if (base::futex_wait(alive_, alive, deadline) == -ETIMEDOUT) return false;
     }
-    over = !bounded_.runs_what_waits();
-    for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
-    // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
-    over = over && alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
-  }
+  } while (!rests());
   domain_->remove(*this);
   for (queue* q : {&bounded_, &unbounded_}) {
     domain_->forget(*q);

@@ -4,6 +4,7 @@
 
 #include "iowq/pool.h"
 #include "iowq/queue.h"
+#include "iowq/registry.h"
 
 #include <algorithm>
 
@@ -11,6 +12,20 @@ namespace wring::iowq {
 
 queue*& domain::links::next(queue& q) noexcept { return q.next_waiting; }
 queue*& domain::links::prev(queue& q) noexcept { return q.prev_waiting; }
+
+domain::domain(detail::core& where) : core_{where}, registry_{&where.part<registry>()} { registry_->add(*this); }
+
+domain::~domain() {
+  if (registry_ != nullptr) registry_->remove(*this);
+}
+
+// mu_ is held since before the fork. Queues are those of pools that nothing is enqueued to any more.
+void domain::renew_in_child() noexcept WRING_NO_ANALYSIS {
+  while (waiting_.pop_front() != nullptr) continue;
+  waiters_.store(0, base::order::relaxed);
+  busy_.store(0, base::order::relaxed);
+  pools_.clear();
+}
 
 bool domain::acquire(unsigned bucket, queue& q) noexcept {
   const std::uint64_t bit = std::uint64_t{1} << bucket;

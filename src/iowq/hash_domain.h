@@ -19,10 +19,15 @@ namespace wring::iowq {
 
 class pool;
 class queue;
+class registry;
 
 class domain {
  public:
-  explicit domain(detail::core& where) : core_{where} {}
+  domain* next = nullptr;  // in the registry
+  domain* prev = nullptr;
+
+  explicit domain(detail::core& where);
+  ~domain();
   domain(const domain&) = delete;
   domain& operator=(const domain&) = delete;
 
@@ -50,6 +55,14 @@ class domain {
 
   void audit() const;
 
+  // ---- the registry ----
+  void outlive() noexcept { registry_ = nullptr; }  // its runtime ends before it
+  [[nodiscard]] bool outlives_its_runtime() const noexcept { return registry_ == nullptr; }
+  // Around a fork; in the child, which has none of its pools, it is as new.
+  void lock_for_fork() noexcept { mu_.lock_for_fork(); }
+  void unlock_after_fork() noexcept { mu_.unlock_after_fork(); }
+  void renew_in_child() noexcept;
+
  private:
   struct links {
     static queue*& next(queue& q) noexcept;
@@ -61,6 +74,7 @@ class domain {
   void for_each_pool(const F& f);
 
   detail::core& core_;
+  registry* registry_;                      // null: it has outlived its runtime
   base::atomic<std::uint64_t> busy_{0};     // a bit for each bucket of which a chain is held
   base::atomic<std::uint32_t> waiters_{0};  // queues on waiting_
   mutable base::mutex mu_{base::rank::io_domain};

@@ -28,20 +28,36 @@ io_limits pool::max_workers(const io_limits& wanted) {
 }
 
 void pool::set_affinity(const std::vector<unsigned>& cpus) {
-  if (!std::ranges::includes(owners_place_.cpus, sched::sorted(cpus))) {
+  const std::vector<unsigned> wanted = sched::sorted(cpus);
+  const base::lock_guard lock{mu_};
+  if (!std::ranges::includes(usable_, wanted)) {
     throw std::system_error{std::make_error_code(std::errc::invalid_argument),
                             "wring::io_pool::set_affinity(): a CPU that the owner may not use"};
   }
-  set_cpus(sched::sorted(cpus));
+  use(wanted);
 }
 
 void pool::set_cpus(const std::vector<unsigned>& cpus) {
-  std::vector<unsigned> both;
-  std::ranges::set_intersection(cpus.empty() ? owners_place_.cpus : cpus, owners_place_.cpus, std::back_inserter(both));
-  if (both.empty()) both = owners_place_.cpus;
-  enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
   const base::lock_guard lock{mu_};
+  use(cpus);
+}
+
+// What the owner may not use is left out; if that leaves nothing, there is no wish.
+void pool::use(std::vector<unsigned> asked) {
+  std::vector<unsigned> both = sched::common(asked, usable_);
+  if (both.empty()) both = usable_;
+  enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
+  asked_ = std::move(asked);
   cpus_ = std::move(both);
+}
+
+// The owner may use what the runtime may, unless it was bound to less of it. New workers begin there; those that are
+// elsewhere leave at the end of their next idle time.
+void pool::follow_cpus(const std::vector<unsigned>& usable) {
+  std::vector<unsigned> its = owner_is_bound_ ? sched::common(owners_place_.cpus, usable) : usable;
+  const base::lock_guard lock{mu_};
+  usable_ = its.empty() ? usable : std::move(its);
+  use(asked_);
 }
 
 bool pool::may_use(unsigned cpu) const noexcept {

@@ -51,12 +51,16 @@ io_pool& hash_domain::this_threads_pool() {
   for (auto& e : own.all) {
     if (e->of == impl_.get()) return e->pool;  // it holds the domain, so no other one has this address
   }
+  if (impl_->outlives_its_runtime()) {
+    throw std::system_error{std::make_error_code(std::errc::operation_canceled),
+                            "wring: this_threads_pool() of a hash_domain whose runtime is gone"};
+  }
   std::string name;
   io_pool_options options = impl_->options(name);
   options.name = name;
   options.domain = this;
-  own.all.push_back(
-      std::make_unique<own_pools::entry>(own_pools::entry{impl_.get(), io_pool{impl_->home().owner(), options}}));
+  own.all.push_back(std::make_unique<own_pools::entry>(
+      own_pools::entry{impl_.get(), io_pool{std::make_unique<iowq::pool>(impl_->home(), options, impl_, true)}}));
   return own.all.back()->pool;
 }
 

@@ -3,7 +3,9 @@
 #include "iowq/pool.h"
 
 #include "base/interruptible.h"
+#include "base/patience.h"
 #include "base/syscall.h"
+#include "iowq/registry.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -36,7 +38,8 @@ unsigned bounded_by_default(const io_pool_options& o, std::size_t cpus) {
 
 }  // namespace
 
-pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<iowq::domain> its_domain)
+pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<iowq::domain> its_domain,
+           bool of_a_thread)
     : core_{where},
       domain_{std::move(its_domain)},
       name_{valid(options).name},
@@ -47,7 +50,11 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
       owners_place_{sched::place::of_program()},
       owner_thread_{base::thread_id()},
       forks_{base::fork_generation()},
+      of_a_thread_{of_a_thread},
+      owner_is_bound_{owners_place_.cpus != where.pools().masks().usable()},
+      registry_{&where.part<registry>()},
       enough_{static_cast<unsigned>(std::max<std::size_t>(owners_place_.cpus.size(), 1))},
+      usable_{owners_place_.cpus},
       cpus_{owners_place_.cpus},
       bounded_{*this, true,
                clamped(options.bounded != io_pool_options::by_default
@@ -55,12 +62,31 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
                            : bounded_by_default(options, owners_place_.cpus.size()))},
       unbounded_{*this, false, clamped(options.unbounded)} {
   choose_interrupt(options.interrupt_signal);
-  domain_->add(*this);
+  registry_->add(*this);
+  try {
+    domain_->add(*this);
+  } catch (...) {
+    unregister();
+    throw;
+  }
 }
 
 pool::~pool() {
   if (!is_of_this_process()) return;  // its threads are the parent's, and so may be its locks
-  static_cast<void>(end(std::chrono::nanoseconds::max()));
+  end(std::chrono::nanoseconds::max());
+  unregister();
+}
+
+void pool::unregister() noexcept {
+  if (registry_ == nullptr) return;
+  registry_->remove(*this);
+  for (base::patience p; visits_.load(base::order::acquire) != 0; p.pause()) continue;  // pairs with leave()
+}
+
+// Whom the system refuses is tried again, or its items are failed, as ever.
+void pool::start() noexcept {
+  bounded_.run_note();
+  unbounded_.run_note();
 }
 
 const io_pool_options& valid(const io_pool_options& o) {

@@ -22,13 +22,20 @@
 
 namespace wring::iowq {
 
+class registry;
+
 // Throws std::system_error (EINVAL), which says what is wrong with them.
 const io_pool_options& valid(const io_pool_options& options);
 
 class pool {
  public:
-  // Throws std::system_error, or std::bad_alloc.
-  pool(detail::core& where, const io_pool_options& options, std::shared_ptr<domain> its_domain);
+  pool* next = nullptr;  // in the registry
+  pool* prev = nullptr;
+  std::uint64_t number = 0;
+
+  // Throws std::system_error, or std::bad_alloc. `of_a_thread`: with which it ends.
+  pool(detail::core& where, const io_pool_options& options, std::shared_ptr<domain> its_domain,
+       bool of_a_thread = false);
   // Ends it first.
   ~pool();
   pool(const pool&) = delete;
@@ -53,18 +60,30 @@ class pool {
   io_limits max_workers(const io_limits& wanted);
   void set_affinity(const std::vector<unsigned>& cpus);
   void set_cpus(const std::vector<unsigned>& cpus);  // those of the owner's; none: all of these
+  void follow_cpus(const std::vector<unsigned>& usable);
   [[nodiscard]] bool may_use(unsigned cpu) const noexcept;
-  [[nodiscard]] const std::vector<unsigned>& owners_cpus() const noexcept { return owners_place_.cpus; }
   void exit_on_idle(bool leave) noexcept;
   [[nodiscard]] bool exits_on_idle() const noexcept { return exits_on_idle_.load(base::order::relaxed); }
   unsigned run_notes() noexcept;
 
   // ---- the end (end.cc) ----
   void exit_start() noexcept;
-  [[nodiscard]] bool end(std::chrono::nanoseconds limit) noexcept;
+  bool end(std::chrono::nanoseconds limit) noexcept;
+  // After exit_start(): no thread is left, and nothing to do for one. Makes one if that is all there is to it.
+  [[nodiscard]] bool rests() noexcept;
   [[nodiscard]] bool exiting() const noexcept { return exiting_.load(base::order::relaxed); }
   void pin() noexcept { bounded_.pin(); }
   void unpin() noexcept { bounded_.unpin(); }
+
+  // ---- the registry ----
+  // Around a visit, which may be one that ends it; the destructor waits.
+  void enter() noexcept { visits_.fetch_add(1, base::order::relaxed); }
+  void leave() noexcept { visits_.fetch_sub(1, base::order::release); }  // pairs with ~pool()
+  // Its runtime ends before it.
+  void outlive() noexcept { registry_ = nullptr; }
+  // The runtime has its threads now, for what was enqueued before.
+  void start() noexcept;
+  [[nodiscard]] bool is_of_a_thread() const noexcept { return of_a_thread_; }
 
   // ---- workers ----
   [[nodiscard]] worker* new_worker() noexcept;  // null: no memory
@@ -91,8 +110,10 @@ class pool {
 
  private:
   [[nodiscard]] unsigned clamped(unsigned workers) const noexcept;
+  void use(std::vector<unsigned> asked) WRING_REQUIRES(mu_);
   [[nodiscard]] io_work* finish_task(io_task& task) noexcept;  // task.cc
   void left_alive() noexcept;
+  void unregister() noexcept;
 
   detail::core& core_;
   const std::shared_ptr<iowq::domain> domain_;
@@ -104,14 +125,21 @@ class pool {
   const sched::place owners_place_;
   const std::uint32_t owner_thread_;
   const std::uint32_t forks_;
+  const bool of_a_thread_;
+  const bool owner_is_bound_;  // to some of the CPUs that the runtime might use
+  registry* registry_;         // null: it has outlived its runtime
   base::atomic<unsigned> enough_;
   base::atomic<bool> exiting_{false};
   base::atomic<bool> exits_on_idle_{false};
-  base::atomic<std::uint32_t> alive_{0};  // workers that exist, or are being made
+  base::atomic<std::uint32_t> alive_{0};   // workers that exist, or are being made
+  base::atomic<std::uint32_t> visits_{0};  // of the registry
   base::stable_pool<worker> memory_;
   mutable base::mutex mu_{base::rank::leaf};
-  worker* ended_ WRING_GUARDED_BY(mu_) = nullptr;     // to be joined
-  std::vector<unsigned> cpus_ WRING_GUARDED_BY(mu_);  // of its workers, ascending
+  worker* ended_ WRING_GUARDED_BY(mu_) = nullptr;  // to be joined
+  // Ascending: those of the owner's that may be used; those of them that were asked for, if any; of its workers.
+  std::vector<unsigned> usable_ WRING_GUARDED_BY(mu_);
+  std::vector<unsigned> asked_ WRING_GUARDED_BY(mu_);
+  std::vector<unsigned> cpus_ WRING_GUARDED_BY(mu_);
   queue bounded_;
   queue unbounded_;
 };

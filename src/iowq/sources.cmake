@@ -18,6 +18,7 @@ set(WRING_IOWQ_SOURCES
     iowq/pool.cc
     iowq/priorities.cc
     iowq/queue.cc
+    iowq/registry.cc
     iowq/snapshot.cc
     iowq/spaces.cc
     iowq/supply.cc

@@ -16,7 +16,7 @@ queue::owed queue::decide(bool concurrent, trigger why) noexcept {
   switch (supply_for(numbers(), concurrent)) {
     case supply::wake: return {.wake = &wake_free()};
     case supply::make:
-      if (has_stopped() || retry_.armed) return {};
+      if (has_stopped() || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
       if (pool_.may_make_workers_here()) return add_worker(why);
       if (pool_.owner_makes_workers()) {
         note_for_owner_ = true;

@@ -99,10 +99,10 @@ io_work* pool::finish_task(io_task& task) noexcept {
   if ((phase.exchange(here(idle), base::order::release) & phase_mask) == waited_for) {
     base::futex_wake(phase, 1 << 30);
   }
-  io_task* const next = next_of(then);
-  if (next == nullptr) return nullptr;
-  if (!goes_on) access::word(access::work(*next)) |= item_word::cancelled;
-  return &access::work(*next);
+  io_task* const follower = next_of(then);
+  if (follower == nullptr) return nullptr;
+  if (!goes_on) access::word(access::work(*follower)) |= item_word::cancelled;
+  return &access::work(*follower);
 }
 
 }  // namespace wring::iowq

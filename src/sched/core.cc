@@ -125,16 +125,16 @@ core::core(base::cpu_plan plan, const runtime_options& options)
 
 core::~core() {
   for (base::patience p; guests_.load(base::order::acquire) != 0; p.pause()) continue;  // pairs with leave()
-  if (workqueues_) workqueues_->ready_to_end(report_);
-  end_threads(workqueues_.get());
+  for_each_component([this](component& c) { c.ready_to_end(report_); });
+  end_threads();
   ignore_forks(*this);
 }
 
 // No source is left, and none comes.
-void core::end_threads(component* queues) {
+void core::end_threads() {
   time_.stop();
   detect_.join();
-  if (queues != nullptr) queues->end_threads();
+  for_each_component([](component& c) { c.end_threads(); });
   pools_.for_each([](sched::worker_pool& pool) { pool.stop(); });
 }
 
@@ -143,7 +143,7 @@ void core::use(const sched::cpu_masks& masks) {
   const sched::cpu_masks before = pools_.masks();
   try {
     pools_.restrict(masks);
-    if (component* const queues = existing_component()) queues->follow_cpus();
+    for_each_component([](component& c) { c.follow_cpus(); });
   } catch (...) {
     pools_.restrict(before);
     throw;
@@ -182,7 +182,7 @@ unsigned core::replan_for(sched::cpu_list usable, bool as_the_system_says) {
   const bool stands_for_machine = !topology_.empty();
   if (as_the_system_says && stands_for_machine) usable.clear();
   pools_.plan(cpus, std::move(usable));  // stays, whatever comes: CPUs that are gone cannot be used
-  if (component* const queues = existing_component()) queues->follow_cpus();
+  for_each_component([](component& c) { c.follow_cpus(); });
   return cpus;
 }
 
@@ -236,10 +236,8 @@ void core::set_default_scope(affinity_scope scope) {
   if (scope != affinity_scope::system) topology();
   const base::lock_guard lock{replan_mu_};
   const affinity_scope before = default_scope_.exchange(scope, base::order::relaxed);
-  component* const queues = existing_component();
-  if (queues == nullptr) return;
   try {
-    queues->follow_cpus();
+    for_each_component([](component& c) { c.follow_cpus(); });
   } catch (...) {
     default_scope_.store(before, base::order::relaxed);
     throw;
@@ -252,7 +250,7 @@ const base::topology& core::topology() {
   if (queues_are_divided_.load(base::order::relaxed)) return pools_.topology();
   const base::topology& machine = pools_.topology();
   try {
-    if (component* const queues = existing_component()) queues->follow_cpus();
+    for_each_component([](component& c) { c.follow_cpus(); });
     queues_are_divided_.store(true, base::order::relaxed);
   } catch (const std::exception&) {
     base::sometimes("queues could not be divided");  // they stay as they are, and who comes next tries again
@@ -266,18 +264,17 @@ bool core::freeze_begin() {
     report_.misuse("freeze_begin() of a runtime that is frozen already");
     return false;
   }
-  if (component* const queues = existing_component()) queues->follow_freeze();
+  for_each_component([](component& c) { c.follow_freeze(); });
   return true;
 }
 
 bool core::freeze_busy() {
-  component* const queues = existing_component();
-  return queues != nullptr && queues->freeze_busy();
+  return any_component([](component& c) { return c.freeze_busy(); });
 }
 
 void core::thaw() noexcept {
   if (!frozen_.exchange(false, base::order::seq_cst)) return;
-  if (component* const queues = existing_component()) queues->follow_freeze();
+  for_each_component([](component& c) { c.follow_freeze(); });
 }
 
 void* core::allocate_block(std::size_t bytes) {
@@ -323,7 +320,9 @@ std::string core::describe() const {
         time_.armed(), " timers armed", is_early() ? ", no threads before start()" : "", "\n");
   pools_.for_each([&](const sched::worker_pool& pool) { pool.describe(w); });
   const base::lock_guard lock{components_mu_};
-  if (workqueues_) workqueues_->describe(w);
+  for (const auto& c : components_) {
+    if (c) c->describe(w);
+  }
   return std::move(w).take();
 }
 
@@ -332,7 +331,9 @@ void core::audit() const {
   time_.audit();
   pools_.for_each([](const sched::worker_pool& pool) { pool.audit(); });
   const base::lock_guard lock{components_mu_};
-  if (workqueues_) workqueues_->audit();
+  for (const auto& c : components_) {
+    if (c) c->audit();
+  }
 }
 
 }  // namespace wring::detail

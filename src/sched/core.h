@@ -15,6 +15,7 @@
 
 #include <wring/runtime.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -22,7 +23,10 @@
 
 namespace wring::detail {
 
-// What a layer above keeps per runtime.
+// What a layer above keeps per runtime; which one: T::its_kind of the type T that it is.
+enum class component_kind : std::uint8_t { workqueues, io_pools };
+inline constexpr std::size_t component_kinds = 2;
+
 class component {
  public:
   component() = default;
@@ -40,19 +44,19 @@ class component {
   virtual bool at_rest() noexcept = 0;
   // In a callback of this runtime, on whatever thread.
   [[nodiscard]] virtual bool caller_is_inside() const noexcept = 0;
-  virtual void unfinished(std::vector<std::string>& out) = 0;
+  virtual void unfinished(shutdown_report& report) = 0;
   // The threads that its queues should have, those in pools and their own. 0 or -errno: one could not be made, and the
   // others may be missing too.
   [[nodiscard]] virtual int start_threads() = 0;
   // Nothing is queued any more, and nobody is called: waits for the threads that queues have of their own.
   virtual void end_threads() noexcept = 0;
 
-  // The CPUs, or what is known of them, have changed: queues use other pools, all of them, or it throws and none does.
+  // The CPUs, or what is known of them, have changed: all that is kept here follows, or it throws and nothing does.
   virtual void follow_cpus() = 0;
 
   // core::frozen() has changed; and does anything run that it concerns?
-  virtual void follow_freeze() noexcept = 0;
-  [[nodiscard]] virtual bool freeze_busy() noexcept = 0;
+  virtual void follow_freeze() noexcept {}
+  [[nodiscard]] virtual bool freeze_busy() noexcept { return false; }
 
   // Around a fork; in the child, after unlocking, everything is as if nothing had been queued yet.
   virtual void lock_for_fork() noexcept = 0;
@@ -101,12 +105,13 @@ class core {
   [[nodiscard]] void* allocate_block(std::size_t bytes);
   void free_block(void* block) noexcept;
 
-  // The component of type T, made at first use. One layer, one type: this runtime has room for one.
+  // The component of type T, made at first use.
   template <class T>
-  T& workqueues() {
+  T& part() {
     const base::lock_guard lock{components_mu_};
-    if (!workqueues_) workqueues_ = std::make_unique<T>(*this);
-    return static_cast<T&>(*workqueues_);
+    auto& its_place = components_[static_cast<std::size_t>(T::its_kind)];
+    if (!its_place) its_place = std::make_unique<T>(*this);
+    return static_cast<T&>(*its_place);
   }
 
   // Queues that may be unbound to save power are (WQ-29).
@@ -148,8 +153,28 @@ class core {
  private:
   core(base::cpu_plan plan, const runtime_options& options);
   [[nodiscard]] std::string plan() const;
-  void end_threads(component* queues);
-  component* existing_component();
+  void end_threads();
+  // Those that there are by now, in order; the lock is not held.
+  template <class F>
+  void for_each_component(const F& f) {
+    for (std::size_t i = 0; i < component_kinds; ++i) {
+      component* c = nullptr;
+      {
+        const base::lock_guard lock{components_mu_};
+        c = components_[i].get();
+      }
+      if (c != nullptr) f(*c);
+    }
+  }
+  template <class F>
+  [[nodiscard]] bool any_component(const F& f) {
+    bool any = false;
+    for_each_component([&](component& c) { any = any || f(c); });
+    return any;
+  }
+  [[nodiscard]] bool at_rest() noexcept {
+    return !any_component([](component& c) { return !c.at_rest(); });
+  }
   void use(const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);
   // How many are planned for where the system allows these.
@@ -185,9 +210,9 @@ class core {
   base::atomic<bool> frozen_{false};
   base::atomic<std::uint32_t> guests_{0};
   base::mutex starting_mu_{base::rank::start};
-  base::mutex ending_mu_{base::rank::runtime};  // for callers of shutdown() that end the threads at the same time
+  base::mutex ending_mu_{base::rank::start};  // for callers of shutdown() that end the threads at the same time
   mutable base::mutex components_mu_{base::rank::runtime};
-  std::unique_ptr<component> workqueues_;
+  std::array<std::unique_ptr<component>, component_kinds> components_ WRING_GUARDED_BY(components_mu_);
 };
 
 }  // namespace wring::detail

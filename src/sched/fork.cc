@@ -76,27 +76,31 @@ bool is_early(const core& c) noexcept {
   return false;
 }
 
-void core::lock_for_fork() noexcept {
+void core::lock_for_fork() noexcept WRING_NO_ANALYSIS {
   replan_mu_.lock_for_fork();
   components_mu_.lock_for_fork();
-  if (workqueues_) workqueues_->lock_for_fork();
+  for (const auto& c : components_) {
+    if (c) c->lock_for_fork();
+  }
   pools_.lock_for_fork();
   outside_blocks_.lock_for_fork();
   blocks_.lock_for_fork();
   plan_mu_.lock_for_fork();
 }
 
-void core::unlock_after_fork() noexcept {
+void core::unlock_after_fork() noexcept WRING_NO_ANALYSIS {
   plan_mu_.unlock_after_fork();
   blocks_.unlock_after_fork();
   outside_blocks_.unlock_after_fork();
   pools_.unlock_after_fork();
-  if (workqueues_) workqueues_->unlock_after_fork();
+  for (const auto& c : components_) {
+    if (c) c->unlock_after_fork();
+  }
   components_mu_.unlock_after_fork();
   replan_mu_.unlock_after_fork();
 }
 
-void core::renew_in_child() noexcept {
+void core::renew_in_child() noexcept WRING_NO_ANALYSIS {  // components_mu_ is held since before the fork
   report_.renew_in_child();
   detect_.renew_in_child();
   ending_mu_.renew_in_child();  // another thread may have held it for long, or the next one
@@ -109,7 +113,9 @@ void core::renew_in_child() noexcept {
     pool.renew_in_child();
     time_.add_pool(pool);
   });
-  if (workqueues_) workqueues_->renew_in_child();
+  for (const auto& c : components_) {
+    if (c) c->renew_in_child();
+  }
 }
 
 }  // namespace wring::detail

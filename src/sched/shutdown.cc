@@ -48,14 +48,8 @@ std::chrono::nanoseconds time_in_item(const sched::worker& w, const sched::sourc
 
 }  // namespace
 
-component* core::existing_component() {
-  const base::lock_guard lock{components_mu_};
-  return workqueues_.get();
-}
-
 bool core::ends_from_inside() {
-  component* const queues = existing_component();
-  if (queues == nullptr || !queues->caller_is_inside()) return false;
+  if (!any_component([](component& c) { return c.caller_is_inside(); })) return false;
   report_.misuse("a runtime is destroyed from one of its own callbacks, which would wait for itself; it is leaked");
   return true;
 }
@@ -63,29 +57,27 @@ bool core::ends_from_inside() {
 shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
   const base::instant begin = base::clock::now();
   shutdown_report report{.complete = false, .stuck = {}, .queues = {}, .delayed = 0};
-  component* queues = existing_component();
-  if (queues != nullptr && queues->caller_is_inside()) {
+  if (any_component([](component& c) { return c.caller_is_inside(); })) {
     report_.misuse("shutdown() from a callback of the same runtime would wait for itself");
     return report;
   }
   const blocking_scope scope;                        // of a callback of another runtime
   shutting_down_.store(true, base::order::relaxed);  // before refuse(), whose locks and words hand it on
-  queues = existing_component();                     // the first queue may have been made since
-  if (queues != nullptr) queues->refuse();
+  for_each_component([](component& c) { c.refuse(); });
 
   const sightings before = look_around(pools_);
   base::parker nobody_unparks;
-  bool rest = queues == nullptr || queues->at_rest();
+  bool rest = at_rest();
   if (!rest) start_for("shutdown() of a runtime whose queues are not empty");
   for (auto pause = first_look; !rest && base::clock::now() - begin < limit;
        pause = std::min(2 * pause, longest_look)) {
     nobody_unparks.park(std::min(base::clock::now() + pause, begin + limit));
     if (!time_.has_thread()) time_.kick();  // whose thread was refused
-    rest = queues->at_rest();
+    rest = at_rest();
   }
   if (rest) {
     const base::lock_guard lock{ending_mu_};
-    end_threads(queues);
+    end_threads();
     report.complete = true;
     report.delayed = time_.armed();
   } else {
@@ -95,7 +87,7 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
       const auto running = time_in_item(w, seen, before, base::clock::now() - begin);
       report.stuck.push_back(sched::stuck_in(w, s, seen, running));
     });
-    queues->unfinished(report.queues);
+    for_each_component([&](component& c) { c.unfinished(report); });
   }
   return report;
 }

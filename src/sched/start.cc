@@ -19,7 +19,9 @@ int core::start() {
   if (shutting_down()) return 0;
   take_place();
   int error = start_first();
-  if (component* const queues = existing_component(); error == 0 && queues != nullptr) error = queues->start_threads();
+  for_each_component([&](component& c) {
+    if (error == 0) error = c.start_threads();
+  });
   return error == -ECANCELED ? 0 : error;  // shut down meanwhile
 }
 
@@ -56,7 +58,7 @@ void core::start_for(const char* call) noexcept {
   time_.let_go();
   if (!time_.kick()) return;
   static_cast<void>(pools_.managed(sched::urgency::normal).start());
-  if (component* const queues = existing_component()) static_cast<void>(queues->start_threads());
+  for_each_component([](component& c) { static_cast<void>(c.start_threads()); });
 }
 
 }  // namespace wring::detail

@@ -167,7 +167,7 @@ bool drain(pool_workqueue& q) noexcept {
     q.misuse("drain() of a queue from a callback of the same queue would wait for itself");
     return false;
   }
-  registry& queues = q.home().workqueues<registry>();
+  registry& queues = q.home().part<registry>();
   queues.begin_drain(q);
   flush_until_empty(q);
   queues.end_drain(q);

@@ -83,7 +83,7 @@ bool group_helper::look(sched::worker& w, sight& seen) {
 
 void help_and_sleep(pool_workqueue& q, group_wait& here) noexcept {
   base::sometimes("task_group needed another worker's stack");
-  auto& memory = q.home().workqueues<registry>().helpers();
+  auto& memory = q.home().part<registry>().helpers();
   group_helper& helper = memory.acquire();
   waiter end;
   helper.prepare(q, here.group, q.pool(), end);

@@ -341,11 +341,11 @@ bool registry::at_rest() noexcept {
   return rest && started[0] == started[1];
 }
 
-void registry::unfinished(std::vector<std::string>& out) {
+void registry::unfinished(shutdown_report& report) {
   for_each_open([&](pool_workqueue& q) {
     if (q.is_idle()) return;
-    out.push_back(q.name() + ": " + std::to_string(q.stats().active) + " running, " + std::to_string(q.waiting()) +
-                  " waiting");
+    report.queues.push_back(q.name() + ": " + std::to_string(q.stats().active) + " running, " +
+                            std::to_string(q.waiting()) + " waiting");
   });
 }
 

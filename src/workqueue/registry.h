@@ -24,6 +24,8 @@ namespace wring::detail {
 
 class registry final : public component {
  public:
+  static constexpr component_kind its_kind = component_kind::workqueues;
+
   explicit registry(core& where)
       : core_{where}, graph_{where.options().deadlock_graph ? std::make_unique<wait_graph>(where.report()) : nullptr} {}
 
@@ -55,7 +57,7 @@ class registry final : public component {
   [[nodiscard]] bool caller_is_inside() const noexcept override;
   void follow_freeze() noexcept override;
   [[nodiscard]] bool freeze_busy() noexcept override;
-  void unfinished(std::vector<std::string>& out) override;
+  void unfinished(shutdown_report& report) override;
   void lock_for_fork() noexcept override;
   void unlock_after_fork() noexcept override;
   void renew_in_child() noexcept override;

@@ -40,7 +40,7 @@ workqueue& system_queue(system_kind which, runtime& where) {
   if (which > system_kind::bh_highpri) {
     throw std::system_error{std::make_error_code(std::errc::invalid_argument), "wring: there is no such system_kind"};
   }
-  return where.core().workqueues<detail::registry>().system_queue(which);
+  return where.core().part<detail::registry>().system_queue(which);
 }
 
 nonblocking_scope::nonblocking_scope() noexcept { set_depth(depth() + 1); }

@@ -20,7 +20,7 @@ namespace wring {
 namespace {
 
 detail::pool_workqueue& opened(runtime& where, const workqueue_options& options) {
-  return where.core().workqueues<detail::registry>().open(options);
+  return where.core().part<detail::registry>().open(options);
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ workqueue::~workqueue() {
     return;
   }
   detail::note_wait(*pwq_, {"the destructor", __builtin_return_address(0)});
-  pwq_->home().workqueues<detail::registry>().close(*pwq_);
+  pwq_->home().part<detail::registry>().close(*pwq_);
 }
 
 result<workqueue> workqueue::create(const workqueue_options& options) {
@@ -193,17 +193,17 @@ bool workqueue::drain() noexcept {
   return !pwq_->home().is_too_early_for("drain()") && detail::drain(*pwq_);
 }
 bool workqueue::set_max_active(unsigned max_active) {
-  return pwq_->home().workqueues<detail::registry>().set_max_active(*pwq_, max_active);
+  return pwq_->home().part<detail::registry>().set_max_active(*pwq_, max_active);
 }
 bool workqueue::set_min_active(unsigned min_active) {
-  return pwq_->home().workqueues<detail::registry>().set_min_active(*pwq_, min_active);
+  return pwq_->home().part<detail::registry>().set_min_active(*pwq_, min_active);
 }
 
 void workqueue::set_attributes(const workqueue_attributes& attributes) {
-  pwq_->home().workqueues<detail::registry>().set_attributes(*pwq_, attributes);
+  pwq_->home().part<detail::registry>().set_attributes(*pwq_, attributes);
 }
 workqueue_attributes workqueue::attributes() const {
-  return pwq_->home().workqueues<detail::registry>().attributes(*pwq_);
+  return pwq_->home().part<detail::registry>().attributes(*pwq_);
 }
 
 workqueue_stats workqueue::stats() const {
