@@ -65,7 +65,8 @@ class ends {
 
 class io_pools : public testing::TestWithParam<sim::profile> {};
 
-// IOWQ-31, IOWQ-33, IOWQ-43, IOWQ-64, IOWQ-120: whatever is enqueued has one end, also where threads are refused.
+// IOWQ-31, IOWQ-33, IOWQ-43, IOWQ-64, IOWQ-120, IOWQ-122: whatever is enqueued has one end, also where threads are
+// refused. An item that nobody comes by for would leave the end of the pool waiting.
 TEST_P(io_pools, every_item_has_one_end) {
   EXPECT_SIM_OK(sim::explore({.seeds = 2000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();
@@ -125,8 +126,9 @@ TEST_P(io_pools, who_blocks_is_replaced) {
   EXPECT_SIM_OK(r);
 }
 
-// IOWQ-6, IOWQ-50..52, IOWQ-55, IOWQ-120, IOWQ-121: items of a key, from three threads into two pools, never meet, keep
-// their order, and leave no bucket busy. A release that is lost would leave the end of a pool waiting.
+// IOWQ-6, IOWQ-50..52, IOWQ-55, IOWQ-64, IOWQ-120, IOWQ-121: items of a key, from three threads into two pools, never
+// meet, keep their order, have one end, and leave no bucket busy. A release that is lost would leave the end of a pool
+// waiting.
 TEST_P(io_pools, items_of_a_key_run_one_after_another) {
   const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();
