@@ -9,8 +9,7 @@ install(TARGETS wring wring-static EXPORT wringTargets
   LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
   ARCHIVE COMPONENT development)
 install(DIRECTORY include/wring DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
-  FILES_MATCHING PATTERN "*.h" PATTERN rcu.h EXCLUDE
-  REGEX "/(identity|io_item|io_pool|io_stats)\\.h$" EXCLUDE)  # nothing is behind them yet
+  FILES_MATCHING PATTERN "*.h" PATTERN rcu.h EXCLUDE)
 install(EXPORT wringTargets NAMESPACE wring:: DESTINATION ${package_dir} COMPONENT development)
 
 # find_package(wring COMPONENTS rcu) reads a file of its own, so nobody else needs liburcu.

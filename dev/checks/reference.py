@@ -4,7 +4,7 @@ about wrong input knows every function and every option."""
 import re
 from pathlib import Path
 
-from . import cpp, markdown
+from . import cpp, markdown, rules
 from .tree import Finding, findings_in
 
 CLAIM = "each public header has a page with the one skeleton, whose synopsis names all that the header declares"
@@ -105,8 +105,8 @@ def _page_findings(name, text):
             yield Finding(name, line, f"{title} is empty; say “None”, and why")
         elif title == "Example" and "<!-- from: " not in body:
             yield Finding(name, line, "the example is not quoted from code that is compiled")
-        elif title == "Rule" and not re.search(r"^- \*\*WQ-U?\d|^None\b", body, re.M):
-            yield Finding(name, line, "no rule is listed as `- **WQ-n** what it says`, nor is there “None”")
+        elif title == "Rule" and not re.search(rf"^- \*\*{rules.NAME}|^None\b", body, re.M):
+            yield Finding(name, line, "no rule is listed as `- **WQ-1** what it says`, nor is there “None”")
 
 
 def run(tree):
@@ -160,7 +160,10 @@ def self_test():
             BAD_INPUT: page.format(**{**parts, "synopsis": "thing go free_one count wait"}),
             INDEX: "[thing](thing.md) [wrong](bad-input.md)\n"}
     assert not findings_in(run, good)
-    for part, text in (("synopsis", "thing"), ("errors", ""), ("example", "int x;"), ("rule", "the usual")):
+    for rule in ("- **IOWQ-20, IOWQ-21** it is so", "- **IOWQ-U3** so", "None."):
+        assert not findings_in(run, {**good, f"{FOLDER}/thing.md": page.format(**{**parts, "rule": rule})})
+    for part, text in (("synopsis", "thing"), ("errors", ""), ("example", "int x;"), ("rule", "the usual"),
+                       ("rule", "- **AIO-1** of none")):
         assert len(findings_in(run, {**good, f"{FOLDER}/thing.md": page.format(**{**parts, part: text})})) == 1
     assert len(findings_in(run, {**good, f"{FOLDER}/thing.md": page.format(**parts).replace("## Errors", "## Faults")})) == 1
     assert len(findings_in(run, {**good, INDEX: ""})) == 2

@@ -5,6 +5,10 @@
 #include <wring/attributes.h>
 #include <wring/blocking.h>
 #include <wring/future.h>
+#include <wring/identity.h>
+#include <wring/io_item.h>
+#include <wring/io_pool.h>
+#include <wring/io_stats.h>
 #include <wring/legacy.h>
 #include <wring/result.h>
 #include <wring/runtime.h>

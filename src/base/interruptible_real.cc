@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// interruptible_real: the instructions, the signal's handler, and which signal that is.
 
 #include "base/interruptible.h"
 

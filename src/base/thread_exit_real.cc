@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// thread_exit_real: the destructor of a thread-local variable makes the calls.
 
 #include "base/thread_exit.h"
 

@@ -179,7 +179,7 @@ TEST(credentials, capset_changes_the_calling_thread_only) {
   });
 }
 
-// IOWQ-U4, IOWQ-128. Method: a file of root's and one of the stranger's, each for its owner only.
+// IOWQ-U4. Method: a file of root's and one of the stranger's, each for its owner only.
 TEST(credentials, of_the_thread_decide_about_files) {
   WRING_NEEDS_ROOT();
   temporary_folder folder;

@@ -228,7 +228,7 @@ void cancel_many(guarded_worker::manner manner, const kind_of_waiting& kind, int
 
 class interrupts : public ::testing::TestWithParam<kind_of_waiting> {};
 
-// IOWQ-82, IOWQ-83, IOWQ-U3: one signal each.
+// IOWQ-U3: one signal each.
 TEST_P(interrupts, by_instructions_end_ten_thousand_calls_and_hit_no_other_one) {
   if (!has_interruptible_calls) GTEST_SKIP() << "not for this processor";
   cancel_many(guarded_worker::manner::by_instructions, GetParam(), 10'000);
@@ -248,7 +248,7 @@ bool blocked_in_a_futex(pid_t tid) {
   return state_of(tid) == 'S' && contents(proc_of(tid, "syscall")).starts_with(std::to_string(SYS_futex) + " ");
 }
 
-// IOWQ-83. Method: the canceller is held between its look, which finds the guard open, and its signal, until the call
+// IOWQ-U3. Method: the canceller is held between its look, which finds the guard open, and its signal, until the call
 // has ended and the thread waits again: for the lock, as it should, or in a call outside of the guard, which would be
 // hit.
 TEST(interrupts_that_come_late, are_waited_for_at_the_end_of_the_guard) {

@@ -124,7 +124,7 @@ TEST(places, are_reached_by_a_handle_that_only_names_them) {
   });
 }
 
-// IOWQ-U5, IOWQ-128. Who may go to a folder is asked when somebody goes there, not when the handle is made.
+// IOWQ-U5. Who may go to a folder is asked when somebody goes there, not when the handle is made.
 TEST(places, that_a_handle_names_are_refused_to_whom_may_not_go_there) {
   WRING_NEEDS_ROOT();
   temporary_folder folder;

@@ -94,7 +94,7 @@ TEST_P(signals, that_arrive_just_before_the_call_are_lost) {
 INSTANTIATE_TEST_SUITE_P(all, signals, ::testing::ValuesIn(kinds),
                          [](const auto& c) { return std::string{c.param.name}; });
 
-// IOWQ-83. So a thread that knows that nobody sends it any more signals gets rid of those sent by one cheap call.
+// IOWQ-U3. So a thread that knows that nobody sends it any more signals gets rid of those sent by one cheap call.
 // Method: another thread sends many of them while the thread is busy.
 TEST(signals_sent, have_all_been_handled_when_the_next_system_call_returns) {
   if (under_tsan) GTEST_SKIP() << "the thread sanitizer delivers signals later";
@@ -137,7 +137,7 @@ TEST(signals_sent, are_refused_with_eagain_where_no_more_may_be_queued_if_they_a
   });
 }
 
-// IOWQ-82. Method: the parent of a vfork() waits in a way that no handler ends. An exec or the end of the child does.
+// IOWQ-U3. Method: the parent of a vfork() waits in a way that no handler ends. An exec or the end of the child does.
 TEST(signals_sent, do_not_end_a_wait_that_cannot_be_interrupted) {
   if (under_tsan) GTEST_SKIP() << "the thread sanitizer does not know vfork";
   const reserved_signal reserved{only_count};

@@ -81,6 +81,7 @@ TEST(identities, of_users_with_capabilities_say_so) {
   });
 }
 
+// IOWQ-U8: the limit comes along.
 TEST(identities, have_the_parts_that_were_given) {
   const identity who = identity::make({.user = 1, .group = 2, .umask = 0, .io_priority = 0, .nice = 0}).value();
   EXPECT_EQ(who.parts(),
@@ -212,7 +213,7 @@ TEST(captured_identities, without_descriptors_are_refused_and_leave_none) {
 
 // ---- shared
 
-// IOWQ-70. Method: count of open descriptors, while identities come and go, are worn, and refused.
+// IOWQ-U5. Method: count of open descriptors, while identities come and go, are worn, and refused.
 TEST(descriptions, close_their_descriptors_with_their_last_user) {
   WRING_NEEDS_ROOT();
   in_a_child([](claims& c) {
@@ -253,7 +254,6 @@ TEST(descriptions, close_their_descriptors_with_their_last_user) {
   });
 }
 
-// IOWQ-70.
 TEST(descriptions, are_shared_by_copies) {
   identity first = identity::make({.umask = 077}).value();
   const identity second = first;

@@ -45,7 +45,7 @@ TEST(io_pool, refuses_wrong_options) {
   EXPECT_EQ(test::threads_named("io-wrk"), 0U);
 }
 
-// IOWQ-14, IOWQ-92: no thread before the first item, none after the end.
+// IOWQ-7, IOWQ-14, IOWQ-33, IOWQ-42, IOWQ-92, IOWQ-120: no thread before the first item, none after the end.
 TEST(io_pool, has_threads_from_its_first_item_to_its_end) {
   test_runtime rt;
   {
@@ -58,7 +58,8 @@ TEST(io_pool, has_threads_from_its_first_item_to_its_end) {
   EXPECT_EQ(test::threads_named("io-wrk"), 0U);
 }
 
-// IOWQ-21, IOWQ-123: unbounded items that never end fill their limit, and bounded ones start all the same.
+// IOWQ-3, IOWQ-4, IOWQ-20, IOWQ-21, IOWQ-23, IOWQ-25, IOWQ-31, IOWQ-111, IOWQ-123: unbounded items that never end fill
+// their limit, and bounded ones start all the same. Who runs those does not take one of the others when it is idle.
 TEST(io_pool, endless_items_do_not_hold_up_the_others) {
   test_runtime rt;
   test::read_of_a_pipe pipe;
@@ -153,8 +154,8 @@ TEST(io_pool, of_the_parent_fails_items_in_a_forked_child) {
   EXPECT_EQ(pool.submit_for_result({}, [] { return 5; }).get(), 5);
 }
 
-// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127. Method: each kind of call, cancelled at a random moment, again and again, with
-// an innocent item behind it.
+// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127, IOWQ-U3. Method: each kind of call, cancelled at a random moment, again and
+// again, with an innocent item behind it.
 TEST(io_pool, a_cancellation_ends_the_call_it_means_and_no_other) {
   test_runtime rt;
   std::mt19937 random{4711};
@@ -194,7 +195,7 @@ TEST(io_pool, a_cancellation_ends_the_call_it_means_and_no_other) {
   }
 }
 
-// IOWQ-50, IOWQ-52: what has a key runs one after another, and in order.
+// IOWQ-50, IOWQ-51: what has a key runs one after another, and in order.
 TEST(io_pool, items_of_a_key_run_in_order_and_alone) {
   test_runtime rt;
   int key = 0;
@@ -247,7 +248,8 @@ TEST(io_pool, links_follow_each_other) {
   EXPECT_EQ(fourth.value(), 0);
 }
 
-// IOWQ-90, IOWQ-91: what waits and is bounded runs, what is not is cancelled; afterwards nothing is taken.
+// IOWQ-20, IOWQ-62, IOWQ-64, IOWQ-90, IOWQ-92: what waits and is bounded runs, what is not is cancelled, and all is
+// over when the pool is gone. Closures are freed as they end, which the address sanitizer watches.
 TEST(io_pool, ends_with_everything_in_flight) {
   for (int round = 0; round < 200; ++round) {
     test_runtime rt;
@@ -300,7 +302,7 @@ TEST(io_pool, of_a_thread_ends_with_it) {
   EXPECT_EQ(test::threads_named("io-wrk"), 0U);
 }
 
-// IOWQ-100: set, read back, clamped, remembered for pools to come.
+// IOWQ-4, IOWQ-14, IOWQ-100, IOWQ-U11: set, read back, clamped, remembered for pools to come.
 TEST(io_pool, limits_are_set_and_read_back) {
   test_runtime rt;
   hash_domain domain{rt};
@@ -315,7 +317,7 @@ TEST(io_pool, limits_are_set_and_read_back) {
   EXPECT_EQ(two.stats().bounded.workers_max, 7U);
 }
 
-// IOWQ-48: nobody stays, the next item gets one again.
+// IOWQ-48, IOWQ-125: nobody stays, the next item gets one again.
 TEST(io_pool, leaves_no_thread_behind_when_it_is_told_to_rest) {
   test_runtime rt;
   io_pool pool{rt, {.name = "p"}};

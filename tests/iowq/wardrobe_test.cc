@@ -280,7 +280,7 @@ TEST(own_credentials, are_asked_anew_each_time) {
 
 // ---- the process
 
-// IOWQ-70. Method: two threads change users as fast as they can, a third looks when they are done; and for each value
+// Method: two threads change users as fast as they can, a third looks when they are done; and for each value
 // that the flag can have.
 TEST(processes, stay_as_dumpable_as_they_were) {
   WRING_NEEDS_ROOT();

@@ -65,7 +65,8 @@ class ends {
 
 class io_pools : public testing::TestWithParam<sim::profile> {};
 
-// IOWQ-31, IOWQ-64: whatever is enqueued has one end, and bounded items run before the pool is gone.
+// IOWQ-31, IOWQ-33, IOWQ-43, IOWQ-64, IOWQ-120, IOWQ-122: whatever is enqueued has one end, also where threads are
+// refused. An item that nobody comes by for would leave the end of the pool waiting.
 TEST_P(io_pools, every_item_has_one_end) {
   EXPECT_SIM_OK(sim::explore({.seeds = 2000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();
@@ -90,7 +91,8 @@ TEST_P(io_pools, every_item_has_one_end) {
   }));
 }
 
-// IOWQ-45, IOWQ-46: an item that waits in a call does not hold up what comes behind it.
+// IOWQ-41, IOWQ-45, IOWQ-46, IOWQ-122, IOWQ-U2: an item that waits in a call does not hold up what comes behind it,
+// whoever enqueues that, and when. The owner makes nobody while it waits for the end.
 TEST_P(io_pools, who_blocks_is_replaced) {
   const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();
@@ -124,7 +126,9 @@ TEST_P(io_pools, who_blocks_is_replaced) {
   EXPECT_SIM_OK(r);
 }
 
-// IOWQ-50..53, IOWQ-121: items of a key, from three threads into two pools, never meet, and keep their order.
+// IOWQ-6, IOWQ-50..52, IOWQ-55, IOWQ-64, IOWQ-120, IOWQ-121: items of a key, from three threads into two pools, never
+// meet, keep their order, have one end, and leave no bucket busy. A release that is lost would leave the end of a pool
+// waiting.
 TEST_P(io_pools, items_of_a_key_run_one_after_another) {
   const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();
@@ -175,7 +179,7 @@ TEST_P(io_pools, items_of_a_key_run_one_after_another) {
   EXPECT_SIM_OK(r);
 }
 
-// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127: a cancellation ends the call it means, and no other.
+// IOWQ-60, IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127: a cancellation ends the call it means, and no other.
 TEST_P(io_pools, a_cancellation_hits_what_it_means) {
   const auto r = sim::explore({.seeds = 4000, .faults = GetParam()}, [] {
     wring::runtime rt = make_runtime();

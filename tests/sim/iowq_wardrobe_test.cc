@@ -137,6 +137,7 @@ void two_change_clothes() {
   sim::check(somebody{} == test, "the process is who it was");
 }
 
+// IOWQ-72, IOWQ-128.
 TEST(iowq_wardrobe, is_true_to_what_a_thread_is) {
   const sim::report r = sim::explore({.seeds = 2000}, two_change_clothes);
   EXPECT_SIM_OK(r);
@@ -147,6 +148,7 @@ TEST(iowq_wardrobe, is_true_to_what_a_thread_is) {
   EXPECT_SIM_OK(hostile);
 }
 
+// IOWQ-72, IOWQ-128. Method: the same with a fault planted into the wardrobe.
 TEST(iowq_wardrobe, with_a_planted_fault_is_found_out) {
   for (const char* plant : {"left_out_part_forgotten", "way_back_believed", "credentials_kept_between"}) {
     EXPECT_SIM_FINDS(sim::explore({.seeds = 2000, .plants = {plant}, .explain = false}, two_change_clothes), "")
