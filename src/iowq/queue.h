@@ -79,6 +79,8 @@ class queue {
   // E6: nobody is left. True: somebody is again, since something waits. Else, whom the system refuses, it has failed.
   [[nodiscard]] bool runs_what_waits() noexcept;
   [[nodiscard]] bool is_empty() const noexcept;
+  // Something waits for a worker; a hint.
+  [[nodiscard]] bool wants() const noexcept { return wants_.load(base::order::relaxed); }
   void await_unpinned() noexcept;
 
   [[nodiscard]] io_account_stats stats() const;

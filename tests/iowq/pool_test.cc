@@ -134,6 +134,65 @@ TEST(io_pool, items_run_as_who_they_say) {
   EXPECT_EQ(pool.stats().bounded.refused, 0U);
 }
 
+// IOWQ-U8: no signal, and no byte behind the limit; what is no regular file has none.
+TEST(io_pool, writes_no_further_than_the_file_size_of_an_identity) {
+  test_runtime rt;
+  io_pool pool{rt, {.name = "p"}};
+  result<identity> small = identity::make({.file_size = 10});
+  ASSERT_TRUE(small.has_value()) << small.error().message();
+  const int file = ::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  ASSERT_GE(file, 0);
+  test::read_of_a_pipe pipe;
+  std::vector<long> wrote;
+  pool.submit_for_result({.as = *small}, [&](io_call& call) {
+        wrote.push_back(call.write(file, "123456", 6));
+        wrote.push_back(call.write(file, "123456", 6));
+        wrote.push_back(call.write(file, "123456", 6));
+        wrote.push_back(call.write(file, "", 0));
+        wrote.push_back(call.pwrite(file, "123456", 6, 8));
+        wrote.push_back(call.pwrite(file, "123456", 6, 10));
+        wrote.push_back(call.pwrite(file, "123456", 6, -1));
+        wrote.push_back(call.write(pipe.other_end(), "123456789012", 12));
+      }).get();
+  EXPECT_EQ(wrote, (std::vector<long>{6, 4, -EFBIG, 0, 2, -EFBIG, -EINVAL, 12}));
+  struct stat after {};
+  ASSERT_EQ(::fstat(file, &after), 0);
+  EXPECT_EQ(after.st_size, 10);
+  ::close(file);
+}
+
+// While something waits, a read is tried without announcing it first; it reads the same.
+TEST(io_pool, reads_what_is_there_whoever_waits) {
+  test_runtime rt;
+  const int file = ::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(::write(file, "123456", 6), 6);
+  std::vector<std::pair<long, std::string>> read;
+  {
+    gate queued;
+    io_pool pool{rt, {.name = "p", .bounded = 1}};
+    pool.submit([&](io_call& call) {
+      queued.wait();
+      const auto look = [&](std::size_t bytes, off_t offset, int fd) {
+        std::string text(bytes, '-');
+        const long n = call.pread(fd, text.data(), bytes, offset);
+        read.emplace_back(n, text);
+      };
+      look(6, 0, file);
+      look(4, 1, file);
+      look(4, 4, file);
+      look(4, 6, file);
+      look(4, -2, file);
+      look(4, 0, -1);
+    });
+    pool.submit([] {});
+    queued.open();
+  }
+  EXPECT_EQ(read, (std::vector<std::pair<long, std::string>>{
+                      {6, "123456"}, {4, "2345"}, {2, "56--"}, {0, "----"}, {-EINVAL, "----"}, {-EBADF, "----"}}));
+  ::close(file);
+}
+
 // IOWQ-U16: a forked child has no workers, and is told so.
 TEST(io_pool, of_the_parent_fails_items_in_a_forked_child) {
   test_runtime rt;

@@ -48,7 +48,7 @@ std::vector<unsigned> usable_cpus() {
   return cpus;
 }
 
-// IOWQ-90, IOWQ-91: a shutdown ends the pools too: what is bounded runs still, what is not is interrupted or fails.
+// IOWQ-90: a shutdown ends the pools too: what is bounded runs still, what is not is interrupted or fails.
 TEST(io_pools_of_a_runtime, end_with_its_shutdown) {
   test_runtime rt;
   test::read_of_a_pipe pipe;

@@ -80,6 +80,7 @@ class read_of_a_pipe final : public waiting {
   call what() override { return {SYS_read, pipe_[0], number_of(&byte_), 1}; }
   void write() const { EXPECT_EQ(::write(pipe_[1], "x", 1), 1); }
   [[nodiscard]] int fd() const { return pipe_[0]; }
+  [[nodiscard]] int other_end() const { return pipe_[1]; }
 
  private:
   std::array<int, 2> pipe_{};
