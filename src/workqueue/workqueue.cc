@@ -202,9 +202,7 @@ bool workqueue::set_min_active(unsigned min_active) {
 void workqueue::set_attributes(const workqueue_attributes& attributes) {
   pwq_->home().part<detail::registry>().set_attributes(*pwq_, attributes);
 }
-workqueue_attributes workqueue::attributes() const {
-  return pwq_->home().part<detail::registry>().attributes(*pwq_);
-}
+workqueue_attributes workqueue::attributes() const { return pwq_->home().part<detail::registry>().attributes(*pwq_); }
 
 workqueue_stats workqueue::stats() const {
   workqueue_stats sum = pwq_->stats();

@@ -144,16 +144,18 @@ TEST(io_pool, writes_no_further_than_the_file_size_of_an_identity) {
   ASSERT_GE(file, 0);
   test::read_of_a_pipe pipe;
   std::vector<long> wrote;
-  pool.submit_for_result({.as = *small}, [&](io_call& call) {
-        wrote.push_back(call.write(file, "123456", 6));
-        wrote.push_back(call.write(file, "123456", 6));
-        wrote.push_back(call.write(file, "123456", 6));
-        wrote.push_back(call.write(file, "", 0));
-        wrote.push_back(call.pwrite(file, "123456", 6, 8));
-        wrote.push_back(call.pwrite(file, "123456", 6, 10));
-        wrote.push_back(call.pwrite(file, "123456", 6, -1));
-        wrote.push_back(call.write(pipe.other_end(), "123456789012", 12));
-      }).get();
+  pool.submit_for_result({.as = *small},
+                         [&](io_call& call) {
+                           wrote.push_back(call.write(file, "123456", 6));
+                           wrote.push_back(call.write(file, "123456", 6));
+                           wrote.push_back(call.write(file, "123456", 6));
+                           wrote.push_back(call.write(file, "", 0));
+                           wrote.push_back(call.pwrite(file, "123456", 6, 8));
+                           wrote.push_back(call.pwrite(file, "123456", 6, 10));
+                           wrote.push_back(call.pwrite(file, "123456", 6, -1));
+                           wrote.push_back(call.write(pipe.other_end(), "123456789012", 12));
+                         })
+      .get();
   EXPECT_EQ(wrote, (std::vector<long>{6, 4, -EFBIG, 0, 2, -EFBIG, -EINVAL, 12}));
   struct stat after {};
   ASSERT_EQ(::fstat(file, &after), 0);

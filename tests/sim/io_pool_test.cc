@@ -218,6 +218,86 @@ TEST_P(io_pools, a_cancellation_hits_what_it_means) {
   EXPECT_SIM_OK(r);
 }
 
+// IOWQ-U1: who waits without a word is seen by the look, whatever it waits for, and the next one begins.
+TEST_P(io_pools, who_blocks_without_a_word_is_found) {
+  const auto r = sim::explore({.seeds = 1000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime(wring::detection::automatic);
+    sim::gate last;
+    ends all{4};
+    {
+      io_pool pool{rt, {.name = "p"}};
+      for (std::size_t i = 0; i < 3; ++i) {
+        pool.submit(
+            {},
+            [&, i] {
+              all.ran(i);
+              last.pass();
+            },
+            all.done(i));
+      }
+      sim::thread other{[&] {
+        pool.submit(
+            {},
+            [&] {
+              all.ran(3);
+              last.open();
+            },
+            all.done(3));
+      }};
+      other.join();
+      if (GetParam() != sim::profile::none && !all.has_run(3)) last.open();  // refused threads may have failed it
+    }
+    all.check_all();
+  });
+  EXPECT_SIM_OK(r);
+  EXPECT_SIM_EVENT(r, "an I/O worker is seen to wait", 0.3);
+}
+
+// IOWQ-30, IOWQ-90, IOWQ-92: a shutdown meets a pool that its user ends, one that is being made, and one that stays.
+TEST_P(io_pools, a_shutdown_ends_all_pools_there_are) {
+  const auto r = sim::explore({.seeds = 2000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    device never;
+    ends all{6};
+    {
+      io_pool stays{rt, {.name = "stays"}};
+      const auto fill = [&](io_pool& pool, std::size_t from) {
+        pool.submit(
+            {}, [&all, from] { all.ran(from); }, all.done(from));
+        pool.submit(
+            {.unbounded = true},
+            [&, from](io_call& call) {
+              all.ran(from + 1);
+              never.use(call);
+            },
+            all.done(from + 1));
+      };
+      sim::thread user{[&] {
+        io_pool ends{rt, {.name = "ends"}};
+        fill(ends, 2);
+      }};
+      sim::thread maker{[&] {
+        auto late = io_pool::create(rt, {.name = "late"});
+        if (late.has_value()) {
+          fill(*late, 4);
+        } else {
+          sim::check(late.error() == std::errc::operation_canceled, "refused after a shutdown, and only then");
+          sim::count("a pool came too late");
+          for (const std::size_t i : {4U, 5U}) all.done(i)(late.error());
+        }
+      }};
+      fill(stays, 0);
+      sim::check(rt.shutdown(std::chrono::hours{24}).complete, "all have ended");
+      sim::check(!stays.submit([] {}), "it takes nothing any more");
+      user.join();
+      maker.join();
+    }
+    all.check_all();
+  });
+  EXPECT_SIM_OK(r);
+  EXPECT_SIM_EVENT(r, "a pool came too late", 0.02);
+}
+
 INSTANTIATE_TEST_SUITE_P(profiles, io_pools,
                          testing::Values(sim::profile::none, sim::profile::usual, sim::profile::hostile),
                          [](const auto& profile) -> std::string {
