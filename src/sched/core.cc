@@ -262,7 +262,7 @@ const base::topology& core::topology() {
 
 // A queue that is made meanwhile is told under the lock of their list, or looks for itself there.
 bool core::freeze_begin() {
-  if (frozen_.exchange(true, base::order::seq_cst)) {
+  if (frozen_.exchange(true, base::order::relaxed)) {
     report_.misuse("freeze_begin() of a runtime that is frozen already");
     return false;
   }
@@ -276,7 +276,7 @@ bool core::freeze_busy() {
 }
 
 void core::thaw() noexcept {
-  if (!frozen_.exchange(false, base::order::seq_cst)) return;
+  if (!frozen_.exchange(false, base::order::relaxed)) return;
   if (component* const queues = existing_component()) queues->follow_freeze();
 }
 
