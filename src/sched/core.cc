@@ -260,7 +260,7 @@ const base::topology& core::topology() {
 
 // A queue that is made meanwhile is told under the lock of their list, or looks for itself there.
 bool core::freeze_begin() {
-  if (frozen_.exchange(true, base::order::seq_cst)) {
+  if (frozen_.exchange(true, base::order::relaxed)) {
     report_.misuse("freeze_begin() of a runtime that is frozen already");
     return false;
   }
@@ -273,7 +273,7 @@ bool core::freeze_busy() {
 }
 
 void core::thaw() noexcept {
-  if (!frozen_.exchange(false, base::order::seq_cst)) return;
+  if (!frozen_.exchange(false, base::order::relaxed)) return;
   for_each_component([](component& c) { c.follow_freeze(); });
 }
 

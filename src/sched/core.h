@@ -139,7 +139,7 @@ class core {
   bool freeze_begin();
   [[nodiscard]] bool freeze_busy();
   void thaw() noexcept;
-  [[nodiscard]] bool frozen() const noexcept { return frozen_.load(base::order::seq_cst); }
+  [[nodiscard]] bool frozen() const noexcept { return frozen_.load(base::order::relaxed); }
 
   // Around a fork (fork.cc).
   void lock_for_fork() noexcept;
@@ -207,7 +207,7 @@ class core {
   mutable base::mutex plan_mu_{base::rank::leaf};
   std::string plan_ WRING_GUARDED_BY(plan_mu_);  // why so many
   base::atomic<bool> shutting_down_{false};
-  base::atomic<bool> frozen_{false};
+  base::atomic<bool> frozen_{false};  // handed on by the lock of the list of queues
   base::atomic<std::uint32_t> guests_{0};
   base::mutex starting_mu_{base::rank::start};
   base::mutex ending_mu_{base::rank::start};  // for callers of shutdown() that end the threads at the same time

@@ -122,7 +122,7 @@ bool pool_workqueue::at_rest() noexcept {
 
 // Who still comes by an outdated pointer is refused, and sent nowhere.
 void pool_workqueue::end() noexcept {
-  generation_.fetch_add(1, base::order::acq_rel);
+  generation_.fetch_add(1, base::order::relaxed);
   if (first_ != this || has_members_) word_.fetch_and(~retired, base::order::acq_rel);
 }
 

@@ -192,23 +192,24 @@ void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
   flush_progress(ended);
 }
 
+// Bits of word_ change relaxed here and in the next two: run_ is handed on with the queue, the inbox by who empties it.
+
 // The caller owns `scheduled` and does not serve any more. True: it must offer the queue to the pool.
 bool pool_workqueue::settle() noexcept {
   if (active_ >= limit_) {
     full_ = true;
-    word_.fetch_xor(scheduled | full, base::order::acq_rel);
+    word_.fetch_xor(scheduled | full, base::order::relaxed);
     return false;
   }
   std::uint64_t w = word_.load(base::order::relaxed);
   for (;;) {
     if (!run_.empty() || head_of(w) != nullptr) return true;
-    if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::acq_rel, base::order::relaxed)) return false;
+    if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::relaxed, base::order::relaxed)) return false;
     base::cpu_relax();
   }
 }
 
-// Something was put into run_. True: the caller must offer the queue to the pool. Relaxed: what is in run_ is handed on
-// with the queue itself.
+// Something was put into run_. True: the caller must offer the queue to the pool.
 bool pool_workqueue::schedule() noexcept {
   std::uint64_t w = word_.load(base::order::relaxed);
   while ((w & (scheduled | full)) == 0) {
@@ -227,10 +228,10 @@ bool pool_workqueue::reopen() noexcept {
     if (!run_.empty() || head_of(w) != nullptr) {
       // It stays so, because only who holds the queue empties the inbox; a producer that never stops must not
       // keep us in this loop.
-      word_.fetch_xor(full | scheduled, base::order::acq_rel);
+      word_.fetch_xor(full | scheduled, base::order::relaxed);
       return true;
     }
-    if (word_.compare_exchange_weak(w, w & ~full, base::order::acq_rel, base::order::relaxed)) return false;
+    if (word_.compare_exchange_weak(w, w & ~full, base::order::relaxed, base::order::relaxed)) return false;
     base::cpu_relax();
   }
 }

@@ -256,8 +256,8 @@ void task_group::wait() {
       return;
     }
   }
-  const auto failed = atomically(failed_);
-  if (failed.load(base::order::relaxed) != 0 && failed.exchange(0, base::order::acquire) != 0) {
+  const auto failed = atomically(failed_);  // handed on, as error_ is, by the end of the child
+  if (failed.load(base::order::relaxed) != 0 && failed.exchange(0, base::order::relaxed) != 0) {
     std::exception_ptr error;
     std::swap(error, error_);
     std::rethrow_exception(error);

@@ -51,6 +51,36 @@ TEST(wq_fork_join, each_child_runs_once_whoever_gets_it) {
   }
 }
 
+// Two outsiders wait for children that their worker keeps: the one who has them queued, and one who only looks.
+TEST(wq_fork_join, all_who_wait_outside_see_kept_children_end) {
+  const auto report = sim::explore({.seeds = 3000, .cpus = 2, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 4}};
+    wring::workqueue q{w, {.name = "q"}};
+    std::array<checked<int>, 2> ran;
+    wring::task_group* its_group = nullptr;
+    sim::gate made;
+    sim::gate over;
+    q.submit([&] {
+      wring::task_group group{q};
+      for (checked<int>& r : ran) group.run([&r] { r.set(1); });
+      its_group = &group;
+      made.open();
+      over.pass();
+    });
+    const auto wait_for_them = [&] {
+      its_group->wait();
+      for (checked<int>& r : ran) sim::check(r.get() == 1, "a child has ended");
+    };
+    made.pass();
+    sim::thread other{wait_for_them};
+    wait_for_them();
+    other.join();
+    over.open();
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "children that their worker kept were queued", 0.3);
+}
+
 // A child comes to a pool whose slots are all taken by callbacks that wait for it, while the one who waits for its
 // group sleeps in another pool of the queue: only that one can run it.
 TEST(wq_fork_join, who_sleeps_in_another_pool_is_called_for_a_child_that_nobody_else_can_start) {
