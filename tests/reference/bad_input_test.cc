@@ -8,6 +8,10 @@
 #include <wring/wring.h>
 
 #include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -47,8 +51,10 @@ constexpr auto year = std::chrono::hours{24 * 365};
 // ---- what a call answered ----------------------------------------------------------------------------------
 
 std::string name_of(const std::error_code& e) {
-  const std::map<int, std::string> names{
-      {EINVAL, "EINVAL"}, {ENODEV, "ENODEV"}, {ECANCELED, "ECANCELED"}, {EDEADLK, "EDEADLK"}, {EAGAIN, "EAGAIN"}};
+  const std::map<int, std::string> names{{EINVAL, "EINVAL"},   {ENODEV, "ENODEV"},        {ECANCELED, "ECANCELED"},
+                                         {EDEADLK, "EDEADLK"}, {EAGAIN, "EAGAIN"},        {EBUSY, "EBUSY"},
+                                         {EPERM, "EPERM"},     {EBADF, "EBADF"},          {ENOENT, "ENOENT"},
+                                         {ENOSYS, "ENOSYS"},   {EOWNERDEAD, "EOWNERDEAD"}};
   const auto at = names.find(e.value());
   return at != names.end() ? at->second : std::to_string(e.value());
 }
@@ -1195,6 +1201,486 @@ void add_scopes_and_system(table& t) {
   };
 }
 
+// ---- calls that block ---------------------------------------------------------------------------------------
+
+// As with_queue(), with a pool.
+template <class F>
+std::string with_pool(const F& body, io_pool_options options = {}) {
+  options.name = "asked";
+  return with_runtime([&](runtime& rt, ear&) {
+    io_pool pool{rt, options};
+    return body(pool);
+  });
+}
+
+std::string pool_of(const io_pool_options& o) {
+  return with_runtime([&](runtime& rt, ear&) {
+    return answer_of([&] {
+      const io_pool pool{rt, o};
+      return "'" + pool.stats().name + "'";
+    });
+  });
+}
+
+// What `call(io_call&)` answers in an item of the pool.
+template <class F>
+std::string from_item(io_pool& pool, const F& call) {
+  return pool.submit_for_result({}, [&](io_call& c) { return answer_of([&] { return call(c); }); }).get();
+}
+
+// What `call()` answers while an item of the pool runs that does not end by itself.
+template <class F>
+std::string while_an_item_runs(io_pool& pool, const F& call) {
+  gate entered;
+  gate leave;
+  pool.submit({.tag = &leave}, [&](io_call& c) {
+    entered.open();
+    c.interruptible([&] { leave.wait(); });
+  });
+  entered.wait();
+  const std::string answer = answer_of(call);
+  leave.open();
+  pool.end(max_ns);
+  return answer;
+}
+
+std::string told(io_cancel c) {
+  switch (c) {
+    case io_cancel::done: return "done";
+    case io_cancel::running: return "running";
+    case io_cancel::not_found: break;
+  }
+  return "not_found";
+}
+
+// "false, told ECANCELED"
+std::string submitted(io_pool& pool, const io_item_options& options = {}) {
+  std::error_code error;
+  const bool taken = pool.submit(
+      options, [] {}, [&error](std::error_code e) { error = e; });
+  pool.end(max_ns);  // so it is over
+  return told(taken) + ", told " + name_of(error);
+}
+
+std::string error_of(long result) {
+  return "-" + name_of(std::error_code{static_cast<int>(-result), std::system_category()});
+}
+
+std::string identity_of(const identity_options& o) {
+  result<identity> made = identity::make(o);
+  return made ? made->describe() : made_of(made.error());
+}
+
+// With a descriptor of that file.
+std::string identity_of(const char* path, int flags, int identity_options::*field) {
+  const int fd = ::open(path, flags | O_CLOEXEC);
+  identity_options o;
+  o.*field = fd;
+  const std::string answer = identity_of(o);
+  ::close(fd);
+  return answer;
+}
+
+// The process of a child that may become nobody else.
+void be_nobody() {
+  constexpr gid_t nobody = 65'534;
+  if (::geteuid() != 0) return;
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody, nobody, nobody) != 0 ||
+      ::setresuid(nobody, nobody, nobody) != 0) {
+    throw std::runtime_error{"the child is still root"};
+  }
+}
+
+void only_count(int) {}
+
+void add_io_pool_options(table& t) {
+  // Asked before any other row makes a pool: the process chooses its signal once.
+  const std::string refused = in_child([] {
+    ::signal(SIGRTMAX - 3, only_count);
+    const io_pool pool{{.name = "asked"}};
+  });
+  t["io_pool(options) | interrupt_signal that the program handles, in the first pool of the process"] = [refused] {
+    return refused;
+  };
+  t["io_pool(options) | bounded = 0"] = [] { return pool_of({.bounded = 0}); };
+  t["io_pool(options) | bounded = 32769"] = [] { return pool_of({.bounded = 32'769}); };
+  t["io_pool(options) | unbounded = 0"] = [] { return pool_of({.unbounded = 0}); };
+  t["io_pool(options) | unbounded = 32769"] = [] { return pool_of({.unbounded = 32'769}); };
+  t["io_pool(options) | queue_size = 0"] = [] { return pool_of({.queue_size = 0}); };
+  t["io_pool(options) | hard_cap = 0"] = [] { return pool_of({.hard_cap = 0}); };
+  t["io_pool(options) | hard_cap = 32769"] = [] { return pool_of({.hard_cap = 32'769}); };
+  t["io_pool(options) | idle_timeout = 0"] = [] { return pool_of({.idle_timeout = 0ms}); };
+  t["io_pool(options) | idle_timeout above a year"] = [] { return pool_of({.idle_timeout = year + 1ms}); };
+  t["io_pool(options) | creation none of its values"] = [] {
+    return pool_of({.creation = static_cast<io_creation>(7)});
+  };
+  t["io_pool(options) | callbacks.do_work without free_work"] = [] {
+    return pool_of({.callbacks = {.do_work = [](io_work&, io_call&, void*) {}}});
+  };
+  t["io_pool(options) | callbacks.free_work without do_work"] = [] {
+    return pool_of({.callbacks = {.free_work = [](io_work&, void*) -> io_work* { return nullptr; }}});
+  };
+  t["io_pool(options) | interrupt_signal = SIGUSR1"] = [] { return pool_of({.interrupt_signal = SIGUSR1}); };
+  t["io_pool(options) | interrupt_signal other than that of the process"] = [] {
+    return with_pool([](io_pool& first) {
+      return answer_of([&] { const io_pool second{first.owner(), {.interrupt_signal = SIGRTMIN}}; });
+    });
+  };
+  t["io_pool(options) | name null"] = [] { return pool_of({.name = {}}); };
+  t["io_pool(options) | bounded above hard_cap"] = [] {
+    return with_pool([](io_pool& pool) { return "workers_max " + std::to_string(pool.stats().bounded.workers_max); },
+                     {.bounded = 100, .hard_cap = 3});
+  };
+  t["io_pool(options) | the runtime was shut down"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      rt.shutdown(1h);
+      return answer_of([&] { const io_pool pool{rt, {.name = "asked"}}; });
+    });
+  };
+  t["hash_domain::this_threads_pool() | its runtime is gone"] = [] {
+    std::optional<hash_domain> domain;
+    with_runtime([&](runtime& rt, ear&) {
+      domain.emplace(rt);
+      return "";
+    });
+    return answer_of([&] { domain->this_threads_pool(); });
+  };
+  t["~runtime() | an io_pool of it exists"] = [] {
+    std::optional<io_pool> pool;
+    return with_runtime([&](runtime& rt, ear&) {
+      pool.emplace(rt, io_pool_options{.name = "left"});
+      return "returned";
+    });
+  };
+  t["runtime::shutdown(limit) | from an item of an io_pool of the runtime"] = [] {
+    return with_pool([](io_pool& pool) {
+      return from_item(
+          pool, [&](io_call&) { return std::string{pool.owner().shutdown(1h).complete ? "complete" : "incomplete"}; });
+    });
+  };
+  t["io_pool::create(options) | as of the constructor"] = [] {
+    return with_runtime([](runtime& rt, ear&) { return made_of(io_pool::create(rt, {.bounded = 0}).error()); });
+  };
+  t["hash_domain::set_options(options) | bounded = 0"] = [] {
+    return with_runtime(
+        [](runtime& rt, ear&) { return answer_of([&] { hash_domain{rt}.set_options({.bounded = 0}); }); });
+  };
+  t["hash_domain::this_threads_pool() | set_options() with an interrupt_signal other than that of the process"] = [] {
+    return with_pool([](io_pool& first) {
+      hash_domain domain{first.owner()};
+      domain.set_options({.interrupt_signal = SIGRTMIN});
+      return answer_of([&] { domain.this_threads_pool(); });
+    });
+  };
+}
+
+void add_io_items(table& t) {
+  t["io_pool::enqueue(item) | cancel_before_enqueue() was called"] = [] {
+    struct seen {
+      int refusal = 0;
+      bool freed = false;
+    } s;
+    const io_callbacks callbacks{
+        .do_work = [](io_work&, io_call& call, void* to) { static_cast<seen*>(to)->refusal = call.refusal(); },
+        .free_work = [](io_work&, void* to) -> io_work* {
+          static_cast<seen*>(to)->freed = true;
+          return nullptr;
+        },
+        .context = &s};
+    return with_pool(
+        [&](io_pool& pool) {
+          io_work item;
+          item.cancel_before_enqueue();
+          const bool taken = pool.enqueue(item);
+          return told(taken) + ", do_work told " + error_of(s.refusal) + (s.freed ? ", freed" : "");
+        },
+        {.callbacks = callbacks});
+  };
+  t["io_pool::enqueue(task) | it is not over"] = [] {
+    return with_pool([](io_pool& pool) {
+      gate leave;
+      io_task task{{}, [&](io_call& c) { c.interruptible([&] { leave.wait(); }); }};
+      pool.enqueue(task);
+      const bool again = pool.enqueue(task);
+      leave.open();
+      task.wait();
+      return told(again);
+    });
+  };
+  t["io_pool::enqueue(task) | after exit_start()"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.exit_start();
+      io_task task{{}, [] {}};
+      const bool taken = pool.enqueue(task);
+      task.wait();
+      return told(taken) + ", value " + error_of(task.value());
+    });
+  };
+  t["io_pool::submit(options, f, done) | after exit_start()"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.exit_start();
+      return submitted(pool);
+    });
+  };
+  t["io_pool::submit(options, f, done) | the runtime was shut down"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.owner().shutdown(1h);
+      return submitted(pool);
+    });
+  };
+  t["io_pool::submit(options, f, done) | in a forked child of the process that made the pool"] = [] {
+    return with_pool([](io_pool& pool) { return in_child([&] { return submitted(pool); }); });
+  };
+  t["io_pool::submit(options, f, done) | as somebody whom the process may not become"] = [] {
+    return in_child([] {
+      be_nobody();
+      io_pool pool{{.name = "asked"}};
+      return submitted(pool, {.as = identity::make({.user = 1, .group = 1}).value()});
+    });
+  };
+  t["io_pool::submit(f) | an empty std::function"] = [] {
+    return in_child([] {
+      io_pool pool{{.name = "asked"}};
+      pool.submit(std::function<void()>{});
+      pool.end(max_ns);
+    });
+  };
+  t["io_pool::submit_for_result(options, f) | an empty std::function"] = [] {
+    return with_pool(
+        [](io_pool& pool) { return answer_of([&] { pool.submit_for_result({}, std::function<void()>{}).get(); }); });
+  };
+  t["io_pool::submit_for_result(options, f) | after exit_start()"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.exit_start();
+      return answer_of([&] { pool.submit_for_result({}, [] {}).get(); });
+    });
+  };
+  t["io_pool::submit_for_result(options, f) | as somebody whom the process may not become"] = [] {
+    return in_child([] {
+      be_nobody();
+      io_pool pool{{.name = "asked"}};
+      pool.submit_for_result({.as = identity::make({.user = 1, .group = 1}).value()}, [] {}).get();
+    });
+  };
+  t["io_call::current() | outside of an item"] = [] { return io_call::current() == nullptr ? "null" : "some"; };
+  t["io_call::system_call(number) | there is none with that number"] = [] {
+    return with_pool([](io_pool& pool) {
+      return from_item(pool, [](io_call& call) { return error_of(call.system_call(100'000)); });
+    });
+  };
+  t["io_call::read(fd, buffer, bytes), pread, write, pwrite | fd = -1"] = [] {
+    return with_pool([](io_pool& pool) {
+      return from_item(pool, [](io_call& call) {
+        char byte = 0;
+        const std::set<ssize_t> all{call.read(-1, &byte, 1), call.pread(-1, &byte, 1, 0), call.write(-1, &byte, 1),
+                                    call.pwrite(-1, &byte, 1, 0)};
+        return all.size() == 1 ? error_of(*all.begin()) : "not all the same";
+      });
+    });
+  };
+  t["io_call::read(fd, buffer, bytes), pread, write, pwrite, system_call | the item is cancelled"] = [] {
+    return with_pool([](io_pool& pool) {
+      return from_item(pool, [&pool](io_call& call) {
+        pool.cancel_all();
+        char byte = 0;
+        const std::set<long> all{call.read(-1, &byte, 1), call.pread(-1, &byte, 1, 0), call.write(-1, &byte, 1),
+                                 call.pwrite(-1, &byte, 1, 0), call.system_call(SYS_gettid)};
+        return all.size() == 1 ? error_of(*all.begin()) : "not all the same";
+      });
+    });
+  };
+  t["io_call::interruptible(f) | the item is cancelled"] = [] {
+    return with_pool([](io_pool& pool) {
+      return from_item(pool, [&pool](io_call& call) {
+        pool.cancel_all();
+        return call.interruptible([] {});
+      });
+    });
+  };
+  t["io_task::cancel() | it is not enqueued"] = [] {
+    io_task task{{}, [] {}};
+    return told(task.cancel());
+  };
+  t["io_task::wait(), wait_for(limit) | it was never enqueued"] = [] {
+    io_task task{{}, [] {}};
+    task.wait();
+    return told(task.wait_for(0ns));
+  };
+  t["io_task::wait_for(limit) | negative, while it runs"] = [] {
+    return with_pool([](io_pool& pool) {
+      gate leave;
+      io_task task{{}, [&](io_call& c) { c.interruptible([&] { leave.wait(); }); }};
+      pool.enqueue(task);
+      const bool over = task.wait_for(min_ns);
+      leave.open();
+      task.wait();
+      return told(over);
+    });
+  };
+  t["io_task::wait_for(limit) | the greatest there is"] = [] {
+    return with_pool([](io_pool& pool) {
+      io_task task{{}, [] {}};
+      pool.enqueue(task);
+      return told(task.wait_for(max_ns));
+    });
+  };
+  t["io_task::wait_for(limit) | from its own callable"] = [] {
+    return with_pool([](io_pool& pool) {
+      bool over = true;
+      io_task* self = nullptr;
+      io_task task{{}, [&] { over = self->wait_for(1ms); }};
+      self = &task;
+      pool.enqueue(task);
+      task.wait();
+      return told(over);
+    });
+  };
+}
+
+void add_io_pools(table& t) {
+  t["io_pool::cancel(match), cancel(item), cancel_tagged(tag), cancel_all() | there is no such item"] = [] {
+    return with_pool([](io_pool& pool) {
+      const io_work other;
+      const std::set<std::string> all{told(pool.cancel([](const io_work&) noexcept { return true; })),
+                                      told(pool.cancel(other)), told(pool.cancel_tagged(&other)),
+                                      told(pool.cancel_all())};
+      return all.size() == 1 ? *all.begin() : "not all the same";
+    });
+  };
+  t["io_pool::cancel_tagged(tag) | null"] = [] {
+    return with_pool(
+        [](io_pool& pool) {
+          return while_an_item_runs(pool, [&] {
+            pool.submit([] {});  // waits
+            return told(pool.cancel_tagged(nullptr));
+          });
+        },
+        {.bounded = 1});
+  };
+  t["io_pool::max_workers(wanted) | 0"] = [] {
+    return with_pool(
+        [](io_pool& pool) {
+          pool.max_workers({});
+          return "stays " + std::to_string(pool.max_workers({}).bounded);
+        },
+        {.bounded = 3});
+  };
+  t["io_pool::max_workers(wanted) | above hard_cap"] = [] {
+    return with_pool(
+        [](io_pool& pool) {
+          pool.max_workers({.bounded = 40'000});
+          return "becomes " + std::to_string(pool.max_workers({}).bounded);
+        },
+        {.bounded = 3, .hard_cap = 5});
+  };
+  t["io_pool::set_affinity(cpus) | one that does not exist"] = [] {
+    return with_pool([](io_pool& pool) { return answer_of([&] { pool.set_affinity({no_cpu}); }); });
+  };
+  t["io_pool::set_affinity(cpus) | none"] = [] {
+    return with_pool([](io_pool& pool) { return answer_of([&] { pool.set_affinity({}); }); });
+  };
+  t["io_pool::run_notes() | of a pool that is not by_owner"] = [] {
+    return with_pool([](io_pool& pool) { return "made " + std::to_string(pool.run_notes()); });
+  };
+  t["io_pool::run_notes() | in a thread that is not the owner"] = [] {
+    return with_pool(
+        [](io_pool& pool) {
+          unsigned made = 1;
+          std::thread{[&] {
+            pool.submit([] {});
+            made = pool.run_notes();
+          }}.join();
+          return "made " + std::to_string(made) + ", then " + std::to_string(pool.run_notes());
+        },
+        {.creation = io_creation::by_owner});
+  };
+  t["io_pool::exit_start() | for the second time"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.exit_start();
+      return answer_of([&] { pool.exit_start(); });
+    });
+  };
+  t["io_pool::end(limit) | negative, while an item runs"] = [] {
+    return with_pool([](io_pool& pool) { return while_an_item_runs(pool, [&] { return pool.end(min_ns); }); });
+  };
+  t["io_pool::end(limit) | the greatest there is"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.submit([] {});
+      return told(pool.end(max_ns));
+    });
+  };
+  t["io_pool::end(limit) | for the second time"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.end(max_ns);
+      return told(pool.end(0ns));
+    });
+  };
+  t["io_pool::end(limit) | from an item of its own"] = [] {
+    return with_pool([](io_pool& pool) { return from_item(pool, [&](io_call&) { return pool.end(max_ns); }); });
+  };
+  t["~io_pool() | from an item of its own"] = [] {
+    return in_child([] {
+      auto pool = std::make_unique<io_pool>(io_pool_options{.name = "asked"});
+      io_pool* const its = pool.get();
+      its->submit([&] { pool.reset(); });
+      for (;;) std::this_thread::sleep_for(1h);
+    });
+  };
+  t["all other calls of io_pool | after end()"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.end(max_ns);
+      pool.audit();
+      pool.exit_on_idle(true);
+      pool.max_workers({.bounded = 2});
+      return pool.describe().find("ending") != std::string::npos && pool.stats().workers.empty() ? "as ever" : "?";
+    });
+  };
+}
+
+void add_identities(table& t) {
+  t["identity::capture(parts) | file_credentials and credentials"] = [] {
+    return made_of(identity::capture(identity_part::file_credentials | identity_part::credentials).error());
+  };
+  t["identity::capture(parts) | a bit that is none of its values"] = [] {
+    return made_of(identity::capture(static_cast<identity_part>(1U << 31)).error());
+  };
+  t["identity::capture(parts) | none"] = [] { return identity::capture(identity_part::none)->describe(); };
+  t["identity::supported(parts) | a bit that is none of its values"] = [] {
+    return told(identity::supported(static_cast<identity_part>(1U << 31)));
+  };
+  t["identity::make(options) | nothing is given"] = [] { return identity_of({}); };
+  t["identity::make(options) | user without group"] = [] { return identity_of({.user = 1}); };
+  t["identity::make(options) | group without user"] = [] { return identity_of({.group = 1}); };
+  t["identity::make(options) | groups without user and group"] = [] { return identity_of({.groups = {1}}); };
+  t["identity::make(options) | effective without user and group"] = [] { return identity_of({.effective = true}); };
+  t["identity::make(options) | user = 2^32 - 1"] = [] { return identity_of({.user = ~uid_t{0}, .group = 1}); };
+  t["identity::make(options) | 65537 groups"] = [] {
+    return identity_of({.user = 1, .group = 1, .groups = std::vector<gid_t>(65'537)});
+  };
+  t["identity::make(options) | folder = -2"] = [] { return identity_of({.folder = -2}); };
+  t["identity::make(options) | folder is a file"] = [] {
+    return identity_of("/proc/self/exe", O_PATH, &identity_options::folder);
+  };
+  t["identity::make(options) | root is a file"] = [] {
+    return identity_of("/proc/self/exe", O_PATH, &identity_options::root);
+  };
+  t["identity::make(options) | root is not open"] = [] { return identity_of({.root = 1'000'000}); };
+  t["identity::make(options) | umask = 01000"] = [] { return identity_of({.umask = 01000}); };
+  t["identity::make(options) | io_priority = -1"] = [] { return identity_of({.io_priority = -1}); };
+  t["identity::make(options) | io_priority of no class, with a level"] = [] { return identity_of({.io_priority = 4}); };
+  t["identity::make(options) | nice = 20"] = [] { return identity_of({.nice = 20}); };
+  t["identity::make(options) | cgroup is a folder of something else"] = [] { return identity_of({.cgroup = "/proc"}); };
+  t["identity::make(options) | cgroup does not exist"] = [] { return identity_of({.cgroup = "/no/such/group"}); };
+  t["identity::make(options) | net_namespace, uts_namespace, ipc_namespace or mount_namespace is a folder"] = [] {
+    std::set<std::string> all;
+    for (const auto field : {&identity_options::net_namespace, &identity_options::uts_namespace,
+                             &identity_options::ipc_namespace, &identity_options::mount_namespace}) {
+      all.insert(identity_of("/", O_RDONLY, field));
+    }
+    return all.size() == 1 ? *all.begin() : "not all the same";
+  };
+}
+
 table all_calls() {
   table t;
   add_starts(t);
@@ -1208,6 +1694,10 @@ table all_calls() {
   add_groups(t);
   add_values(t);
   add_scopes_and_system(t);
+  add_io_pool_options(t);
+  add_io_items(t);
+  add_io_pools(t);
+  add_identities(t);
   return t;
 }
 
