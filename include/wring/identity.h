@@ -100,7 +100,7 @@ class WRING_EXPORT identity {
   identity& operator=(identity&& other) noexcept;
 
   [[nodiscard]] identity_part parts() const noexcept;
-  // For people: "user 1000, group 1000 (4, 27), folder /srv/a, umask 022".
+  // For people: "user 1000, group 1000 (4, 27), folder /srv/a, umask 0022".
   [[nodiscard]] std::string describe() const;
 
   // Of the same description: capture() twice gives two.

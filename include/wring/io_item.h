@@ -52,8 +52,8 @@ struct io_item_options {
   bool unbounded = false;
   // Wants a worker of its own although another one runs and would come by (IOWQ-34).
   bool concurrent = false;
-  // Items whose keys are in one bucket run one after another, in the order of enqueueing, over all pools of the domain
-  // (IOWQ-50): say, writes to one file by the file's object. Null: no key.
+  // Items whose keys are in one bucket run one after another, over all pools of the domain; those of one kind and pool
+  // in the order of enqueueing (IOWQ-50): say, writes to one file by the file's object. Null: no key.
   const void* key = nullptr;
   // What io_pool::cancel_tagged() looks for, and what stats show.
   const void* tag = nullptr;
@@ -156,7 +156,7 @@ class WRING_EXPORT io_call {
 };
 
 // An item with a callable, for members of objects: never allocated, enqueued again and again. A `task` is declared
-// last, is no base class, and its destructor cancels it and waits until it is over, except in its own callable.
+// last, is no base class, and its destructor cancels it and waits until it is over; so not in its own callable.
 //
 //   struct connection { int fd; wring::io_task reader{{.unbounded = true}, [this](wring::io_call& c) { serve(c); }}; };
 class WRING_EXPORT io_task final : private io_work {

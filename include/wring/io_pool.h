@@ -43,8 +43,8 @@ class domain;
 enum class io_creation : std::uint8_t {
   // The worker itself, before it blocks; or, while it has an identity that is not its own, the runtime's timekeeper.
   by_worker,
-  // The owner, when it next calls something of the pool or run_notes(): for owners that come by often and want nobody
-  // else to make threads.
+  // The owner, when it next enqueues, sets limits or calls run_notes(): for owners that come by often and want nobody
+  // else to make threads before the end.
   by_owner,
 };
 
@@ -89,7 +89,7 @@ class WRING_EXPORT hash_domain {
 
   // As io_pool::max_workers(), of all its pools, those that are still to come included.
   io_limits max_workers(io_limits wanted);
-  // As io_pool::set_affinity(), likewise. Throws std::system_error (EINVAL): one that no thread of the process may use;
+  // As io_pool::set_affinity(), likewise. Throws std::system_error (EINVAL): one that its runtime may not use;
   // what the owner of a pool may not use is left out there.
   void set_affinity(const std::vector<unsigned>& cpus);
   // A bit for each bucket of which an item runs.
@@ -110,7 +110,7 @@ struct io_pool_options {
   unsigned queue_size = by_default;
   // Workers of bounded items, at least 1; by default min(queue_size, 4 x CPUs).
   unsigned bounded = by_default;
-  // Workers of unbounded items, at least 1; by default RLIMIT_NPROC.
+  // Workers of unbounded items, at least 1; by default as many as RLIMIT_NPROC and hard_cap allow.
   unsigned unbounded = by_default;
   // No limit is above that, whoever sets it: threads cost memory here. At most 32,768.
   unsigned hard_cap = 1024;
@@ -123,7 +123,7 @@ struct io_pool_options {
   io_callbacks callbacks = {};
   // Interrupts a call that blocks when its item is cancelled; workers have all others blocked. 0: SIGRTMAX - 3. It is
   // the same for all pools of the process: the first one decides, and others that ask for another are refused (EINVAL).
-  // EBUSY: the program handles that signal.
+  // EBUSY: the program handles or ignores that signal.
   int interrupt_signal = 0;
 };
 
@@ -146,7 +146,8 @@ class WRING_EXPORT io_pool {
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
   static result<io_pool> create(runtime& where, const io_pool_options& options);
-  // exit_start(), then waits until all its threads have ended (IOWQ-90..92). From an item of its own: misuse.
+  // exit_start(), then waits until all its threads have ended (IOWQ-90..92). From an item of its own: misuse, and it is
+  // leaked.
   ~io_pool();
   io_pool(io_pool&&) noexcept;
   io_pool& operator=(io_pool&&) = delete;
@@ -203,6 +204,11 @@ class WRING_EXPORT io_pool {
           answer->set_from(refuse);
         });
     return result;
+  }
+  template <class F>
+    requires detail::io_callable<std::decay_t<F>>
+  auto submit_for_result(F&& function) -> future<detail::io_result_t<std::decay_t<F>>> {
+    return submit_for_result(io_item_options{}, std::forward<F>(function));
   }
 
   // ---- cancelling ----

@@ -47,7 +47,7 @@ struct io_worker_stats {
   const void* tag;                   // of its item (io_item_options::tag); null: in none
   std::chrono::nanoseconds running;  // since its item has started
   bool cancelled;                    // its item is
-  std::string identity;              // that it has taken on; "": its own
+  std::string identity;              // of its item; "": its own, or in none
 };
 
 struct io_pool_stats {

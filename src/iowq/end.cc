@@ -98,6 +98,11 @@ void pool::left_alive() noexcept {
   if (alive_.fetch_sub(1, base::order::release) == 1) base::futex_wake(alive_, 1 << 30);  // pairs with end()
 }
 
+bool pool::caller_is_inside() const noexcept {
+  const worker* const self = worker::current();
+  return self != nullptr && &self->home().home() == this;
+}
+
 bool pool::rests() noexcept {
   if (!is_of_this_process()) return true;
   if (alive_.load(base::order::acquire) != 0) return false;  // pairs with left_alive()
@@ -109,7 +114,7 @@ bool pool::rests() noexcept {
 
 bool pool::end(std::chrono::nanoseconds limit) noexcept {
   if (!is_of_this_process()) return true;
-  if (const worker* const self = worker::current(); self != nullptr && &self->home().home() == this) {
+  if (caller_is_inside()) {
     core_.report().misuse("io_pool '" + name_ + "' is ended by an item of its own, which would wait for itself");
     return false;
   }

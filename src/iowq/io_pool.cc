@@ -37,7 +37,13 @@ io_pool::io_pool(runtime& where, const io_pool_options& options)
 
 io_pool::io_pool(std::unique_ptr<iowq::pool> impl) noexcept : impl_{std::move(impl)} {}
 io_pool::io_pool(io_pool&&) noexcept = default;
-io_pool::~io_pool() = default;
+io_pool::~io_pool() {
+  if (impl_ != nullptr && impl_->caller_is_inside()) {
+    impl_->home().report().misuse("io_pool '" + impl_->name() +
+                                  "' is destroyed by an item of its own, which would wait for itself; it is leaked");
+    static_cast<void>(impl_.release());
+  }
+}
 
 result<io_pool> io_pool::create(const io_pool_options& options) {
   try {

@@ -91,11 +91,16 @@ io_limits domain::max_workers(const io_limits& wanted) {
 }
 
 void domain::set_affinity(const std::vector<unsigned>& cpus) {
+  const std::vector<unsigned> wanted = sched::sorted(cpus);
+  if (!std::ranges::includes(core_.pools().masks().usable(), wanted)) {
+    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
+                            "wring::hash_domain::set_affinity(): a CPU that its runtime may not use"};
+  }
   {
     const base::lock_guard lock{mu_};
-    cpus_ = cpus;
+    cpus_ = wanted;
   }
-  for_each_pool([&](pool& p) { p.set_cpus(cpus); });
+  for_each_pool([&](pool& p) { p.set_cpus(wanted); });
 }
 
 template <class F>

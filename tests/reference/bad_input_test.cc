@@ -1576,6 +1576,12 @@ void add_io_pools(table& t) {
   t["io_pool::set_affinity(cpus) | one that does not exist"] = [] {
     return with_pool([](io_pool& pool) { return answer_of([&] { pool.set_affinity({no_cpu}); }); });
   };
+  t["hash_domain::set_affinity(cpus) | one that does not exist"] = [] {
+    return with_pool([](io_pool& pool) {
+      hash_domain domain = pool.domain();
+      return answer_of([&] { domain.set_affinity({no_cpu}); });
+    });
+  };
   t["io_pool::set_affinity(cpus) | none"] = [] {
     return with_pool([](io_pool& pool) { return answer_of([&] { pool.set_affinity({}); }); });
   };
