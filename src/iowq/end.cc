@@ -24,7 +24,7 @@ void queue::exit() noexcept {
   {
     const base::lock_guard lock{mu_};
     if (!bounded_) {
-      for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
+      for (alarm* a : {&note_, &retry_, &later_, &look_}) disarm(*a);
       unlink_all(failing);
       for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
         w->tell_if(everything);
@@ -70,10 +70,11 @@ bool queue::runs_what_waits() noexcept {
   owed o;
   {
     const base::lock_guard lock{mu_};
-    for (alarm* a : {&note_, &retry_, &look_}) disarm(*a);
+    for (alarm* a : {&note_, &retry_, &later_, &look_}) disarm(*a);
     if (waiting_.empty()) return false;
     wants_.store(true, base::order::seq_cst);  // pairs with left_count()
     o = add_worker(trigger::retry);
+    keep_looking();
   }
   return pay(o);
 }
@@ -106,10 +107,10 @@ bool pool::caller_is_inside() const noexcept {
 bool pool::rests() noexcept {
   if (!is_of_this_process()) return true;
   if (alive_.load(base::order::acquire) != 0) return false;  // pairs with left_alive()
-  const bool made = bounded_.runs_what_waits();
+  if (bounded_.runs_what_waits()) return false;
   for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
   // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
-  return !made && alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
+  return alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
 }
 
 bool pool::end(std::chrono::nanoseconds limit) noexcept {

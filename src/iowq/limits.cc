@@ -56,7 +56,8 @@ void pool::use(std::vector<unsigned> asked) {
 void pool::follow_cpus(const std::vector<unsigned>& usable) {
   std::vector<unsigned> its = owner_is_bound_ ? sched::common(owners_place_.cpus, usable) : usable;
   const base::lock_guard lock{mu_};
-  usable_ = its.empty() ? usable : std::move(its);
+  if (its.empty()) its = usable;
+  usable_ = std::move(its);
   use(asked_);
 }
 

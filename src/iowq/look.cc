@@ -13,6 +13,14 @@ namespace {
 constexpr unsigned interval_ms = 1;
 }
 
+// What waits relies on those that run, or will, who may block without a word.
+void queue::keep_looking() noexcept {
+  if (look_.armed || !pool_.looks() || has_stopped()) return;
+  started_at_look_ = started.load(base::order::relaxed);
+  progress_ = base::clock::now();
+  arm(look_, interval_ms, fire<&queue::look_is_due>);
+}
+
 void queue::look_is_due() {
   owed o;
   {
@@ -30,8 +38,8 @@ void queue::look_is_due() {
       base::sometimes("an I/O worker is made since nothing starts");
       progress_ = now;
     }
+    arm(look_, interval_ms, fire<&queue::look_is_due>);  // before decide(), which would begin to look anew
     o = decide(stands, trigger::note);
-    if (!look_.armed) arm(look_, interval_ms, fire<&queue::look_is_due>);
   }
   pay(o);
 }

@@ -138,13 +138,20 @@ class queue {
   void arm(alarm& a, unsigned ms, void (*due)(base::timer&)) noexcept WRING_REQUIRES(mu_);
   void disarm(alarm& a) noexcept WRING_REQUIRES(mu_);
   void look_at_workers() noexcept WRING_REQUIRES(mu_);
+  void keep_looking() noexcept WRING_REQUIRES(mu_);
   // And these need it not.
   bool pay(const owed& o) noexcept;
   static void wake_all(worker* woken) noexcept;
   template <void (queue::*f)()>
-  static void fire(base::timer& t);
+  static void fire(base::timer& t) {
+    queue& q = *reinterpret_cast<queue*>(t.cookie);
+    (q.*f)();
+    q.unpin();
+  }
   void note_is_due();
   void retry_is_due();
+  void later_is_due();
+  void try_again(alarm& due) noexcept;
   void look_is_due();
 
   pool& pool_;
@@ -163,6 +170,7 @@ class queue {
   bool note_for_owner_ WRING_GUARDED_BY(mu_) = false;
   alarm note_;
   alarm retry_;
+  alarm later_;  // for a retry after the last one was given up
   alarm look_;
   std::uint64_t started_at_look_ WRING_GUARDED_BY(mu_) = 0;
   base::instant progress_ WRING_GUARDED_BY(mu_){};

@@ -10,10 +10,16 @@
 
 namespace wring::iowq {
 
+namespace {
+constexpr std::chrono::hours longest_pause{24};
+}
+
 // Something may wait that could run: who is to see to it?
 queue::owed queue::decide(bool concurrent, trigger why) noexcept {
   if (!wants_.load(base::order::relaxed)) return {};
-  switch (supply_for(numbers(), concurrent)) {
+  const supply now = supply_for(numbers(), concurrent);
+  if (now == supply::leave || queued_ > 1) keep_looking();
+  switch (now) {
     case supply::wake: return {.wake = &wake_free()};
     case supply::make:
       if (has_stopped() || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
@@ -25,11 +31,6 @@ queue::owed queue::decide(bool concurrent, trigger why) noexcept {
       }
       return {};
     case supply::leave: break;
-  }
-  if (!look_.armed && pool_.looks() && !has_stopped()) {
-    started_at_look_ = started.load(base::order::relaxed);
-    progress_ = base::clock::now();
-    arm(look_, 1, fire<&queue::look_is_due>);
   }
   return {};
 }
@@ -83,7 +84,14 @@ bool queue::refused(worker* w, int error) noexcept {
         base::sometimes("the creation of an I/O worker is tried again");
         if (!retry_.armed) arm(retry_, retry_delay_ms(attempt_), fire<&queue::retry_is_due>);
         break;
-      case after_refusal::give_up: attempt_ = 0; break;
+      // Somebody is there who looks at the end of its item, which may wait for one that waits here.
+      case after_refusal::give_up:
+        attempt_ = 0;
+        if (wants_.load(base::order::relaxed) && !has_stopped() && !later_.armed) {
+          const auto pause = std::min<std::chrono::milliseconds>(pool_.home().options().creation_retry, longest_pause);
+          arm(later_, static_cast<unsigned>(pause.count()), fire<&queue::later_is_due>);
+        }
+        break;
       case after_refusal::fail_all:
         attempt_ = 0;
         unlink_all(failing);
@@ -114,13 +122,6 @@ void queue::disarm(alarm& a) noexcept {
   unpin();
 }
 
-template <void (queue::*f)()>
-void queue::fire(base::timer& t) {
-  queue& q = *reinterpret_cast<queue*>(t.cookie);
-  (q.*f)();
-  q.unpin();
-}
-
 void queue::note_is_due() {
   {
     const base::lock_guard lock{mu_};
@@ -141,11 +142,14 @@ unsigned queue::run_note() noexcept {
   return o.make != nullptr ? 1 : 0;
 }
 
-void queue::retry_is_due() {
+void queue::retry_is_due() { try_again(retry_); }
+void queue::later_is_due() { try_again(later_); }
+
+void queue::try_again(alarm& due) noexcept {
   owed o;
   {
     const base::lock_guard lock{mu_};
-    retry_.armed = false;
+    due.armed = false;
     o = decide(false, trigger::retry);
   }
   pay(o);

@@ -788,7 +788,7 @@ void add_limits_and_waits(table& t) {
       return "returned";
     });
   };
-  const auto answer_to = [](const workqueue_attributes& a, workqueue_options options = {}) {
+  const auto answer_to = [](const workqueue_attributes& a, const workqueue_options& options = {}) {
     return with_queue([&](workqueue& queue) { return answer_of([&] { queue.set_attributes(a); }); }, options, one_cpu);
   };
   t["workqueue::set_attributes(a) | scope none of its values"] = [=] {
@@ -1238,7 +1238,7 @@ std::string while_an_item_runs(io_pool& pool, const F& call) {
     c.interruptible([&] { leave.wait(); });
   });
   entered.wait();
-  const std::string answer = answer_of(call);
+  std::string answer = answer_of(call);
   leave.open();
   pool.end(max_ns);
   return answer;
@@ -1276,7 +1276,7 @@ std::string identity_of(const char* path, int flags, int identity_options::*fiel
   const int fd = ::open(path, flags | O_CLOEXEC);
   identity_options o;
   o.*field = fd;
-  const std::string answer = identity_of(o);
+  std::string answer = identity_of(o);
   ::close(fd);
   return answer;
 }
@@ -1295,7 +1295,7 @@ void only_count(int) {}
 
 void add_io_pool_options(table& t) {
   // Asked before any other row makes a pool: the process chooses its signal once.
-  const std::string refused = in_child([] {
+  std::string refused = in_child([] {
     ::signal(SIGRTMAX - 3, only_count);
     const io_pool pool{{.name = "asked"}};
   });
