@@ -138,7 +138,19 @@ void queue::left_count() noexcept {
 }
 
 queue::turn queue::next(worker& w) noexcept {
-  const base::lock_guard lock{mu_};
+  turn what{};
+  worker* follower = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    what = choose(w);
+    // Who was stalled at the end of the pool learns that there is nothing left, and tells the next one.
+    if (what == turn::leave && pool_.exiting() && waiting_.empty() && free_count_ != 0) follower = &wake_free();
+  }
+  if (follower != nullptr) follower->wake();
+  return what;
+}
+
+queue::turn queue::choose(worker& w) noexcept {
   if (take(w)) return turn::run;
   if (w.wears_something()) return turn::undress;
   running_.fetch_sub(1, base::order::seq_cst);  // pairs with decide()

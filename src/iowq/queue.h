@@ -126,6 +126,7 @@ class queue {
   void insert(io_work& it) noexcept WRING_REQUIRES(mu_);
   void unlink(io_work& it) noexcept WRING_REQUIRES(mu_);
   void unlink_all(work_list& out) noexcept WRING_REQUIRES(mu_);
+  [[nodiscard]] turn choose(worker& w) noexcept WRING_REQUIRES(mu_);
   [[nodiscard]] bool take(worker& w) noexcept WRING_REQUIRES(mu_);
   void take_chain(worker& w, io_work& first, unsigned bucket) noexcept WRING_REQUIRES(mu_);
   [[nodiscard]] account numbers() const noexcept WRING_REQUIRES(mu_);
