@@ -94,7 +94,8 @@ static_assert(sizeof(io_work) == 40);
 
 // One run of an item, on the thread that runs it; the callable's argument. Its functions announce that the thread
 // blocks, so another worker takes its place (IOWQ-45, IOWQ-46), and a cancellation interrupts them. What they return is
-// the system call's result, or -errno; -ECANCELED: the item was cancelled before the call, or while it waited. A call
+// the system call's result, or -errno; -ECANCELED: the item was cancelled before the call, or while it waited;
+// -EOWNERDEAD: this is a process that the callable has forked, whose end is the end of the callable (IOWQ-U16). A call
 // that was done, or done in part, is told as what it did.
 class WRING_EXPORT io_call {
  public:
@@ -149,6 +150,8 @@ class WRING_EXPORT io_call {
 
   io_call(iowq::worker* worker, io_work& item, int refusal) noexcept;
   ~io_call();
+
+  [[nodiscard]] iowq::worker* worker_here() const noexcept;
 
   iowq::worker* const worker_;  // null: fails an item in a thread that is no worker
   io_work& item_;

@@ -146,8 +146,8 @@ class WRING_EXPORT io_pool {
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
   static result<io_pool> create(runtime& where, const io_pool_options& options);
-  // exit_start(), then waits until all its threads have ended (IOWQ-90..92). From an item of its own: misuse, and it is
-  // leaked.
+  // exit_start(), then waits until all its threads have ended (IOWQ-90..92). From a callback of its own: misuse, and it
+  // is leaked.
   ~io_pool();
   io_pool(io_pool&&) noexcept;
   io_pool& operator=(io_pool&&) = delete;
@@ -250,11 +250,11 @@ class WRING_EXPORT io_pool {
 
   // ---- the end ----
 
-  // From now on what is enqueued fails, what waits and is unbounded fails, what runs and is unbounded is cancelled, and
-  // no worker is made. Bounded items that wait run still. Does not wait (IOWQ-90).
+  // From now on what is enqueued fails, what waits and is unbounded fails, and what runs and is unbounded is cancelled.
+  // Bounded items that wait run still. Does not wait (IOWQ-90).
   void exit_start() noexcept;
   // exit_start(), and waits up to `limit` for the threads to end. False: some are in items that do not end, which
-  // stats() names; it may be called again. From an item of its own: misuse, false.
+  // stats() names; it may be called again. From a callback of its own: misuse, false.
   bool end(std::chrono::nanoseconds limit) noexcept;
 
   [[nodiscard]] io_pool_stats stats() const;

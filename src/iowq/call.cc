@@ -35,16 +35,20 @@ bool io_call::cancelled() const noexcept {
   return refusal_ == -ECANCELED || (worker_ != nullptr && worker_->is_cancelled());
 }
 
+// Not in a process that the callable has forked, where nobody is one.
+iowq::worker* io_call::worker_here() const noexcept { return iowq::worker::current() == worker_ ? worker_ : nullptr; }
+
 io_call::guard::guard(io_call& call) noexcept
     : call_{call},
-      entered_{call.worker_ != nullptr && call.worker_->enter(iowq::worker::open | iowq::worker::blocked)} {}
+      entered_{call.worker_here() != nullptr && call.worker_->enter(iowq::worker::open | iowq::worker::blocked)} {}
 
 io_call::guard::~guard() {
-  if (call_.worker_ != nullptr) call_.worker_->leave(iowq::worker::open | iowq::worker::blocked);
+  if (iowq::worker* const w = call_.worker_here()) w->leave(iowq::worker::open | iowq::worker::blocked);
 }
 
 long io_call::system_call(long number, long a, long b, long c, long d, long e, long f) noexcept {
   if (refusal_ != 0) return -ECANCELED;
+  if (worker_here() == nullptr) return -EOWNERDEAD;
   const guard inside{*this};
   if (!inside.entered()) return -ECANCELED;
   const long result = worker_->call({.number = number, .values = {a, b, c, d, e, f}});
@@ -58,7 +62,7 @@ ssize_t io_call::read(int fd, void* buffer, std::size_t bytes) noexcept {
 // What is in memory already blocks nobody; to announce that would wake another worker for a microsecond.
 ssize_t io_call::pread(int fd, void* buffer, std::size_t bytes, off_t offset) noexcept {
   ssize_t had = 0;
-  if (refusal_ == 0 && worker_ != nullptr && worker_->home().wants() && !cancelled()) {
+  if (refusal_ == 0 && worker_here() != nullptr && worker_->home().wants() && !cancelled()) {
     const iovec all{.iov_base = buffer, .iov_len = bytes};
     had = std::max<ssize_t>(::preadv2(fd, &all, 1, offset, RWF_NOWAIT), 0);
     if (had == static_cast<ssize_t>(bytes)) return had;

@@ -8,20 +8,25 @@
 namespace wring::iowq {
 
 void queue::unlink_matching(const matcher& match, io_which which, work_list& out) noexcept {
-  const base::lock_guard lock{mu_};
-  for (io_work* it = waiting_.front(); it != nullptr;) {
-    io_work* const after = work_list::next(*it);
-    if (match(*it)) {
-      unlink(*it);
-      out.push_back(*it);
-      if (which == io_which::first) break;
+  worker* woken = nullptr;
+  {
+    const base::lock_guard lock{mu_};
+    for (io_work* it = waiting_.front(); it != nullptr;) {
+      io_work* const after = work_list::next(*it);
+      if (match(*it)) {
+        unlink(*it);
+        out.push_back(*it);
+        if (which == io_which::first) break;
+      }
+      it = after;
     }
-    it = after;
+    if (waiting_.empty()) {
+      stalled_ = false;
+      wants_.store(false, base::order::relaxed);
+      if (pool_.exiting()) woken = take_all_free();  // who was stalled may leave
+    }
   }
-  if (waiting_.empty()) {
-    stalled_ = false;
-    wants_.store(false, base::order::relaxed);
-  }
+  wake_all(woken);
 }
 
 bool queue::tell_matching(const matcher& match, io_which which, work_list& out) noexcept {

@@ -21,6 +21,7 @@ constexpr matcher everything{anything, nullptr};
 void queue::exit() noexcept {
   work_list failing;
   worker* woken = nullptr;
+  owed o;
   {
     const base::lock_guard lock{mu_};
     if (!bounded_) {
@@ -32,8 +33,10 @@ void queue::exit() noexcept {
       }
     }
     woken = take_all_free();
+    o = decide(false, trigger::note);  // what was left to the owner
   }
   wake_all(woken);
+  pay(o);
   pool_.fail_all(failing);
 }
 
@@ -70,9 +73,17 @@ bool queue::runs_what_waits() noexcept {
   owed o;
   {
     const base::lock_guard lock{mu_};
-    for (alarm* a : {&note_, &retry_, &later_, &look_}) disarm(*a);
-    if (waiting_.empty()) return false;
+    for (alarm* a : {&retry_, &later_, &look_}) disarm(*a);
+    if (waiting_.empty()) {
+      disarm(note_);
+      return false;
+    }
     wants_.store(true, base::order::seq_cst);  // pairs with left_count()
+    if (!pool_.may_make_workers_here()) {
+      leave_note();
+      return true;
+    }
+    disarm(note_);
     o = add_worker(trigger::retry);
     keep_looking();
   }
@@ -101,7 +112,7 @@ void pool::left_alive() noexcept {
 
 bool pool::caller_is_inside() const noexcept {
   const worker* const self = worker::current();
-  return self != nullptr && &self->home().home() == this;
+  return visit::is_in(*this) || (self != nullptr && &self->home().home() == this);
 }
 
 bool pool::rests() noexcept {
@@ -116,17 +127,19 @@ bool pool::rests() noexcept {
 bool pool::end(std::chrono::nanoseconds limit) noexcept {
   if (!is_of_this_process()) return true;
   if (caller_is_inside()) {
-    core_.report().misuse("io_pool '" + name_ + "' is ended by an item of its own, which would wait for itself");
+    core_.report().misuse("io_pool '" + name_ + "' is ended from a callback of its own, which would wait for itself");
     return false;
   }
   exit_start();
   const blocking_scope scope;
   const base::instant deadline = base::clock::deadline_after(limit);
-  do {
+  for (base::patience p;; p.pause()) {
     while (const std::uint32_t alive = alive_.load(base::order::acquire)) {  // pairs with left_alive()
       if (base::futex_wait(alive_, alive, deadline) == -ETIMEDOUT) return false;
     }
-  } while (!rests());
+    if (rests()) break;
+    if (base::clock::now() >= deadline) return false;
+  }
   domain_->remove(*this);
   for (queue* q : {&bounded_, &unbounded_}) {
     domain_->forget(*q);

@@ -50,7 +50,10 @@ void domain::release(unsigned bucket, const queue* own) noexcept {
   busy_.fetch_and(~bit, base::order::seq_cst);           // R1; pairs with acquire()
   if (waiters_.load(base::order::seq_cst) == 0) return;  // R2; pairs with acquire()
   while (queue* const q = next_told(bit, own)) {         // R3
-    q->bucket_released();
+    {
+      const visit inside{q->home()};
+      q->bucket_released();
+    }
     q->unpin();
   }
 }

@@ -21,6 +21,9 @@ class pool;
 class queue;
 class registry;
 
+// Throws std::system_error (ECANCELED).
+[[noreturn]] void refuse_after_its_runtime(const char* call);
+
 class domain {
  public:
   domain* next = nullptr;  // in the registry
@@ -39,7 +42,7 @@ class domain {
   [[nodiscard]] bool acquire(unsigned bucket, queue& q) noexcept;
   // `own`: looks at what waits there itself, and is not told; null: all are.
   void release(unsigned bucket, const queue* own) noexcept;
-  // Under the domain's lock, or the queue's.
+  // It waits for none any more.
   void forget(queue& q) noexcept;
   [[nodiscard]] std::uint64_t busy() const noexcept { return busy_.load(base::order::relaxed); }
 

@@ -39,8 +39,9 @@ io_pool::io_pool(std::unique_ptr<iowq::pool> impl) noexcept : impl_{std::move(im
 io_pool::io_pool(io_pool&&) noexcept = default;
 io_pool::~io_pool() {
   if (impl_ != nullptr && impl_->caller_is_inside()) {
-    impl_->home().report().misuse("io_pool '" + impl_->name() +
-                                  "' is destroyed by an item of its own, which would wait for itself; it is leaked");
+    impl_->home().report().misuse(
+        "io_pool '" + impl_->name() +
+        "' is destroyed from a callback of its own, which would wait for itself; it is leaked");
     static_cast<void>(impl_.release());
   }
 }

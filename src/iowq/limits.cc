@@ -17,17 +17,19 @@ unsigned pool::clamped(unsigned workers) const noexcept {
 }
 
 io_limits pool::set_limits(const io_limits& wanted) noexcept {
+  if (!is_of_this_process()) return {};
   return {.bounded = bounded_.set_limit(wanted.bounded != 0 ? clamped(wanted.bounded) : 0),
           .unbounded = unbounded_.set_limit(wanted.unbounded != 0 ? clamped(wanted.unbounded) : 0)};
 }
 
 io_limits pool::max_workers(const io_limits& wanted) {
   const io_limits before = set_limits({});
-  domain_->max_workers(wanted);
+  if (is_of_this_process()) domain_->max_workers(wanted);
   return before;
 }
 
 void pool::set_affinity(const std::vector<unsigned>& cpus) {
+  if (!is_of_this_process()) return;
   const std::vector<unsigned> wanted = sched::sorted(cpus);
   const base::lock_guard lock{mu_};
   if (!std::ranges::includes(usable_, wanted)) {
@@ -92,6 +94,7 @@ io_limits domain::max_workers(const io_limits& wanted) {
 }
 
 void domain::set_affinity(const std::vector<unsigned>& cpus) {
+  if (outlives_its_runtime()) refuse_after_its_runtime("set_affinity()");
   const std::vector<unsigned> wanted = sched::sorted(cpus);
   if (!std::ranges::includes(core_.pools().masks().usable(), wanted)) {
     throw std::system_error{std::make_error_code(std::errc::invalid_argument),
@@ -106,15 +109,20 @@ void domain::set_affinity(const std::vector<unsigned>& cpus) {
 
 template <class F>
 void domain::for_each_pool(const F& f) {
-  std::vector<pool*> pinned;
+  struct pins {
+    std::vector<pool*> of;
+    ~pins() {
+      for (pool* p : of) p->unpin();
+    }
+  } pinned;
   {
     const base::lock_guard lock{mu_};
-    pinned = pools_;
-    for (pool* p : pinned) p->pin();
+    pinned.of = pools_;
+    for (pool* p : pinned.of) p->pin();
   }
-  for (pool* p : pinned) {
+  for (pool* p : pinned.of) {
+    const visit inside{*p};
     f(*p);
-    p->unpin();
   }
 }
 

@@ -22,6 +22,7 @@ struct own_pools {
     io_pool pool;
   };
   std::vector<std::unique_ptr<entry>> all;
+  std::uint32_t forks = base::fork_generation();
 };
 
 using slot = base::thread_slot<own_pools, own_pools>;
@@ -38,7 +39,12 @@ own_pools& pools_of_this_thread() {
     base::at_thread_exit(end_own_pools, made.get());
     slot::get() = made.release();
   }
-  return *slot::get();
+  own_pools& own = *slot::get();
+  if (own.forks != base::fork_generation()) {  // the parent's
+    own.all.clear();
+    own.forks = base::fork_generation();
+  }
+  return own;
 }
 
 }  // namespace
@@ -51,10 +57,7 @@ io_pool& hash_domain::this_threads_pool() {
   for (auto& e : own.all) {
     if (e->of == impl_.get()) return e->pool;  // it holds the domain, so no other one has this address
   }
-  if (impl_->outlives_its_runtime()) {
-    throw std::system_error{std::make_error_code(std::errc::operation_canceled),
-                            "wring: this_threads_pool() of a hash_domain whose runtime is gone"};
-  }
+  if (impl_->outlives_its_runtime()) iowq::refuse_after_its_runtime("this_threads_pool()");
   std::string name;
   io_pool_options options = impl_->options(name);
   options.name = name;
@@ -70,6 +73,11 @@ void hash_domain::set_affinity(const std::vector<unsigned>& cpus) { impl_->set_a
 std::uint64_t hash_domain::busy() const noexcept { return impl_->busy(); }
 
 namespace iowq {
+
+void refuse_after_its_runtime(const char* call) {
+  throw std::system_error{std::make_error_code(std::errc::operation_canceled),
+                          std::string{"wring: "} + call + " of a hash_domain whose runtime is gone"};
+}
 
 void domain::set_options(const io_pool_options& options) {
   const io_pool_options& good = valid(options);

@@ -66,6 +66,8 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
   try {
     domain_->add(*this);
   } catch (...) {
+    domain_->remove(*this);
+    for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
     unregister();
     throw;
   }
@@ -231,13 +233,18 @@ void pool::join_ended() noexcept {
   }
   while (all != nullptr) {
     worker& w = *std::exchange(all, all->next_ended);
+    if (w.thread_id() == base::thread_id()) {  // in a destructor of something local to its thread
+      const base::lock_guard lock{mu_};
+      w.next_ended = std::exchange(ended_, &w);
+      continue;
+    }
     w.join();
     memory_.release(w);
   }
 }
 
 bool pool::may_make_workers_here() const noexcept {
-  if (owner_makes_workers() && base::thread_id() != owner_thread_) return false;
+  if (owner_makes_workers() && !exiting() && base::thread_id() != owner_thread_) return false;
   const worker* const self = worker::current();
   return self == nullptr || self->may_make_threads();
 }

@@ -206,10 +206,14 @@ void queue::leave(worker& w) noexcept {
 
 void queue::give_back(worker& w) noexcept {
   work_list back;
-  const unsigned bucket = w.put_back(back);
+  work_list failing;
+  unsigned bucket = worker::no_bucket;
   owed o;
   {
     const base::lock_guard lock{mu_};
+    const worker::unbegun its = w.put_back(back);
+    bucket = its.bucket;
+    if (has_stopped()) failing.append(back);
     io_work* const last = back.back();
     for (io_work* it = back.pop_back(); it != nullptr; it = back.pop_back()) {
       // In front of its bucket, which is to stay in one piece.
@@ -227,7 +231,7 @@ void queue::give_back(worker& w) noexcept {
       if (bucket != worker::no_bucket && tail_[bucket] == nullptr) tail_[bucket] = last;
     }
     leave(w);
-    running_.fetch_sub(1, base::order::seq_cst);  // pairs with decide()
+    if (its.counted) running_.fetch_sub(1, base::order::seq_cst);  // pairs with decide()
     if (!waiting_.empty()) {
       stalled_ = false;
       wants_.store(true, base::order::seq_cst);  // pairs with left_count()
@@ -236,6 +240,7 @@ void queue::give_back(worker& w) noexcept {
   }
   if (bucket != worker::no_bucket) pool_.domain().release(bucket, nullptr);
   pay(o);
+  pool_.fail_all(failing);
 }
 
 account queue::numbers() const noexcept {

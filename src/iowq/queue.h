@@ -30,6 +30,26 @@ struct matcher {
   [[nodiscard]] bool operator()(const io_work& w) const { return match(w, context); }
 };
 
+// While it lives, the calling thread is on behalf of that pool in its code, and may call what users have given it: it
+// must not end the pool, which would wait for itself.
+class visit {
+ public:
+  explicit visit(const pool& p) noexcept : pool_{&p}, outer_{slot::get()} { slot::get() = this; }
+  ~visit() { slot::get() = outer_; }
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  [[nodiscard]] static bool is_in(const pool& p) noexcept {
+    const visit* v = slot::get();
+    while (v != nullptr && v->pool_ != &p) v = v->outer_;
+    return v != nullptr;
+  }
+
+ private:
+  using slot = base::thread_slot<visit, visit>;
+  const pool* pool_;
+  visit* outer_;
+};
+
 class queue {
  public:
   queue(pool& home, bool bounded, unsigned limit) noexcept;
@@ -140,13 +160,17 @@ class queue {
   void disarm(alarm& a) noexcept WRING_REQUIRES(mu_);
   void look_at_workers() noexcept WRING_REQUIRES(mu_);
   void keep_looking() noexcept WRING_REQUIRES(mu_);
+  void leave_note() noexcept WRING_REQUIRES(mu_);
   // And these need it not.
   bool pay(const owed& o) noexcept;
   static void wake_all(worker* woken) noexcept;
   template <void (queue::*f)()>
   static void fire(base::timer& t) {
     queue& q = *reinterpret_cast<queue*>(t.cookie);
-    (q.*f)();
+    {
+      const visit inside{q.pool_};
+      (q.*f)();
+    }
     q.unpin();
   }
   void note_is_due();
@@ -168,7 +192,6 @@ class queue {
   unsigned workers_ WRING_GUARDED_BY(mu_) = 0;
   unsigned limit_ WRING_GUARDED_BY(mu_);
   unsigned attempt_ WRING_GUARDED_BY(mu_) = 0;  // refusals in a row
-  bool note_for_owner_ WRING_GUARDED_BY(mu_) = false;
   alarm note_;
   alarm retry_;
   alarm later_;  // for a retry after the last one was given up

@@ -7,6 +7,7 @@
 #include "iowq/pool.h"
 #include "iowq/worker.h"
 
+#include <new>
 #include <system_error>
 
 namespace wring::iowq {
@@ -48,13 +49,13 @@ pool* registry::visited_after(std::uint64_t number) const noexcept {
 
 template <class F>
 void registry::for_each(const F& f) const {
-  struct visit {
+  struct entered {
     pool& p;
-    ~visit() { p.leave(); }
+    ~entered() { p.leave(); }
   };
   std::uint64_t last = 0;
   while (pool* const p = visited_after(last)) {
-    const visit hold{*p};
+    const entered hold{*p};
     last = p->number;
     f(*p);
   }
@@ -92,12 +93,18 @@ registry::~registry() {
 }
 
 void registry::refuse() noexcept {
-  for_each([](pool& p) { p.exit_start(); });
+  for_each([](pool& p) {
+    const visit inside{p};
+    p.exit_start();
+  });
 }
 
 bool registry::at_rest() noexcept {
   bool all = true;
-  for_each([&](pool& p) { all = p.rests() && all; });
+  for_each([&](pool& p) {
+    const visit inside{p};
+    all = p.rests() && all;
+  });
   return all;
 }
 
@@ -135,14 +142,23 @@ void registry::end_threads() noexcept {
 // ---- the runtime ----
 
 int registry::start_threads() {
-  for_each([](pool& p) { p.start(); });
+  for_each([](pool& p) {
+    const visit inside{p};
+    p.start();
+  });
   return 0;
 }
 
 void registry::follow_cpus() {
   if (*core_.options().topology != '\0') return;  // CPUs that there may not be
   const sched::cpu_list usable = core_.pools().masks().usable();
-  for_each([&](pool& p) { p.follow_cpus(usable); });
+  for_each([&](pool& p) {
+    try {
+      p.follow_cpus(usable);
+    } catch (const std::bad_alloc&) {  // it stays where it is: queues have gone elsewhere already
+      base::sometimes("an io_pool could not follow the CPUs");
+    }
+  });
 }
 
 // ---- fork ----
@@ -159,6 +175,7 @@ void registry::unlock_after_fork() noexcept WRING_NO_ANALYSIS {
 
 // The pools are the parent's; domains can be used by new ones. mu_ is held since before the fork.
 void registry::renew_in_child() noexcept WRING_NO_ANALYSIS {
+  worker::forget_thread();
   while (pools_.pop_front() != nullptr) continue;
   for (domain* d = domains_.front(); d != nullptr; d = base::list<domain>::next(*d)) d->renew_in_child();
 }

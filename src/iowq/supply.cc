@@ -24,22 +24,23 @@ queue::owed queue::decide(bool concurrent, trigger why) noexcept {
     case supply::make:
       if (has_stopped() || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
       if (pool_.may_make_workers_here()) return add_worker(why);
-      if (pool_.owner_makes_workers()) {
-        note_for_owner_ = true;
-      } else if (!note_.armed) {
-        arm(note_, 0, fire<&queue::note_is_due>);
-      }
+      if (!pool_.owner_makes_workers() || pool_.exiting()) leave_note();
       return {};
     case supply::leave: break;
   }
   return {};
 }
 
+// For the timekeeper; an owner that makes its workers looks by itself.
+void queue::leave_note() noexcept {
+  if (!note_.armed) arm(note_, 0, fire<&queue::note_is_due>);
+}
+
 // K1
 queue::owed queue::add_worker(trigger why) noexcept {
   worker* const w = pool_.new_worker();
   if (w == nullptr) return {.no_memory = true};
-  w->begin_life(*this, why);
+  w->begin_life(*this);
   all_.push_back(*w);
   ++workers_;
   most_ = std::max(most_, workers_);
@@ -135,7 +136,6 @@ unsigned queue::run_note() noexcept {
   owed o;
   {
     const base::lock_guard lock{mu_};
-    note_for_owner_ = false;
     o = decide(false, trigger::note);
   }
   pay(o);

@@ -68,8 +68,11 @@ bool io_task::cancel() noexcept {
 void io_task::quiesce() noexcept {
   if (!busy()) return;
   if (const io_call* const call = io_call::current(); call != nullptr && &access::item(*call) == this) return;
-  cancel();
-  wait();
+  // Again and again: one that depends on another may begin only later.
+  for (auto pause = std::chrono::milliseconds{1};; pause = std::min(2 * pause, std::chrono::milliseconds{64})) {
+    cancel();
+    if (wait_for(pause)) return;
+  }
 }
 
 }  // namespace wring

@@ -7,6 +7,8 @@
 #include "iowq/pool.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <utility>
 
 namespace wring::iowq {
 
@@ -15,9 +17,8 @@ worker::worker() noexcept {
   repeat_.cookie = reinterpret_cast<std::uintptr_t>(this);
 }
 
-void worker::begin_life(queue& home, trigger why) noexcept {
+void worker::begin_life(queue& home) noexcept {
   home_ = &home;
-  made_by_ = why;
   holders_.store(2, base::order::relaxed);
   std::snprintf(name_, sizeof name_, "io-wrk-%u", home.home().owner_thread());
 }
@@ -61,7 +62,7 @@ void worker::run() noexcept {
   }
   await_repeat();
   wardrobe_ = nullptr;
-  sched::counted_thread::set_current(nullptr);
+  forget_thread();
   let_go();
 }
 
@@ -84,6 +85,11 @@ bool worker::park() noexcept {
   }
 }
 
+void worker::forget_thread() noexcept {
+  sched::counted_thread::set_current(nullptr);
+  slot::get() = nullptr;
+}
+
 // ---- items ----
 
 // Under the lock of the queue.
@@ -95,12 +101,16 @@ void worker::take(io_work& first, work_list& rest, unsigned bucket) noexcept {
   began_ = base::clock::now();
 }
 
-unsigned worker::put_back(work_list& out) noexcept {
+// Its turn ends as in end_item(), without an end of the item: who was told of it is told with the item.
+worker::unbegun worker::put_back(work_list& out) noexcept {
   const base::lock_guard lock{mu_};
-  if (current_ != nullptr) out.push_back(*current_);
+  const std::uint64_t turn = word_.load(base::order::relaxed) >> turn_shift;
+  const std::uint64_t before = word_.exchange((turn + 1) << turn_shift, base::order::acq_rel);  // tell(), look()
+  if ((before & cancelled) != 0) access::word(*current_) |= item_word::cancelled;
+  out.push_back(*current_);
   current_ = nullptr;
   out.append(held_);
-  return bucket_;
+  return {.bucket = std::exchange(bucket_, no_bucket), .counted = is_counted(before)};
 }
 
 void worker::publish(io_work& it) noexcept {
@@ -138,16 +148,17 @@ bool worker::run_chain() noexcept {
     }
     io_work* const follower = run_item(*it, refusal);
     it = bucket_ != no_bucket ? next_held() : nullptr;
+    // IOWQ-61
+    const bool goes_on_with_it = follower != nullptr && it == nullptr && !has(*follower, item_word::hashed) &&
+                                 &its_pool.queue_of(*follower) == home_;
     if (it == nullptr && bucket_ != no_bucket) {
-      its_pool.domain().release(bucket_, home_);
+      its_pool.domain().release(bucket_, goes_on_with_it ? nullptr : home_);  // else it looks there itself, and soon
       bucket_ = no_bucket;
     }
-    if (follower == nullptr) continue;
-    // IOWQ-61
-    if (it == nullptr && !has(*follower, item_word::hashed) && &its_pool.queue_of(*follower) == home_) {
+    if (goes_on_with_it) {
       publish(*follower);
       it = follower;
-    } else {
+    } else if (follower != nullptr) {
       its_pool.enqueue(*follower);
     }
   }
@@ -184,6 +195,7 @@ io_work* worker::run_item(io_work& it, int refusal) noexcept {
   if (refusal != 0) home_->only_failed.fetch_add(1, base::order::relaxed);
   pool& its_pool = home_->home();
   its_pool.do_work(it, this, refusal);
+  if (current() != this) std::exit(EXIT_SUCCESS);  // the callable forked, and this is the forked process (IOWQ-U16)
   if (inside) leave(open);
   end_item();
   return its_pool.free_work(it, refusal);

@@ -35,12 +35,16 @@ class worker : public sched::counted_thread {
   [[nodiscard]] static worker* current() noexcept { return slot::get(); }
 
   // ---- its queue, with its lock ----
-  void begin_life(queue& home, trigger why) noexcept;
+  void begin_life(queue& home) noexcept;
   // What it took: `first`, and what it holds behind that, of the bucket.
   static constexpr unsigned no_bucket = ~0U;
   void take(io_work& first, work_list& rest, unsigned bucket) noexcept;
-  // Of what it has taken and not begun, for give_back().
-  unsigned put_back(work_list& out) noexcept;
+  // What it has taken and not begun, for give_back().
+  struct unbegun {
+    unsigned bucket;
+    bool counted;  // until now
+  };
+  unbegun put_back(work_list& out) noexcept;
   // C2, E3.
   bool tell_if(const matcher& match) noexcept;
   void unlink_held(const matcher& match, io_which which, work_list& out) noexcept;
@@ -76,7 +80,8 @@ class worker : public sched::counted_thread {
   [[nodiscard]] queue& home() const noexcept { return *home_; }
   io_call* present_call = nullptr;
 
-  [[nodiscard]] trigger made_by() const noexcept { return made_by_; }
+  // The calling thread, which is it, is none any more: at its end, or in a forked child.
+  static void forget_thread() noexcept;
   [[nodiscard]] io_worker_stats stats() const;
   [[nodiscard]] std::uint32_t thread_id() const noexcept { return tid_.load(base::order::relaxed); }
   [[nodiscard]] bool counts() const noexcept { return is_counted(word_.load(base::order::relaxed)); }
@@ -106,7 +111,6 @@ class worker : public sched::counted_thread {
 
   // Constant during a life.
   queue* home_ = nullptr;
-  trigger made_by_ = trigger::enqueue;
   char name_[16] = {};
 
   base::thread thread_;

@@ -173,7 +173,9 @@ class core {
     return any;
   }
   [[nodiscard]] bool at_rest() noexcept {
-    return !any_component([](component& c) { return !c.at_rest(); });
+    bool all = true;
+    for_each_component([&](component& c) { all = c.at_rest() && all; });  // each: what waits may need to be told
+    return all;
   }
   void use(const sched::cpu_masks& masks) WRING_REQUIRES(replan_mu_);
   unsigned replan_for(sched::cpu_list usable, bool as_the_system_says) WRING_REQUIRES(replan_mu_);

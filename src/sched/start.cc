@@ -20,7 +20,8 @@ int core::start() {
   take_place();
   int error = start_first();
   for_each_component([&](component& c) {
-    if (error == 0) error = c.start_threads();
+    const int its_error = is_early() ? 0 : c.start_threads();
+    if (error == 0) error = its_error;
   });
   return error == -ECANCELED ? 0 : error;  // shut down meanwhile
 }

@@ -134,6 +134,73 @@ TEST(io_pool, items_run_as_who_they_say) {
   EXPECT_EQ(pool.stats().bounded.refused, 0U);
 }
 
+// IOWQ-41, IOWQ-90: what was left to the owner, who comes to end the pool, is seen to.
+TEST(io_pool, of_an_owner_who_makes_its_workers_ends) {
+  test_runtime rt;
+  gate last;
+  {
+    io_pool pool{rt, {.name = "p", .creation = io_creation::by_owner}};
+    gate began;
+    pool.submit([&] {
+      began.open();
+      const blocking_scope scope;
+      last.wait();
+    });
+    began.wait();
+    eventually([&] { return pool.stats().bounded.blocked == 1; });
+    std::thread other{[&] { pool.submit([&] { last.open(); }); }};
+    other.join();
+    EXPECT_EQ(pool.stats().bounded.queued, 1U) << "the owner has not come by";
+  }
+  EXPECT_TRUE(last.is_open());
+}
+
+// IOWQ-U13: who destroys one that still waits for another gets it when it begins, too.
+TEST(io_pool, ends_a_task_that_depends_on_one_that_runs) {
+  test_runtime rt;
+  test::read_of_a_pipe pipe;
+  io_pool pool{rt, {.name = "p"}};
+  gate first_runs;
+  gate first_ends;
+  struct {
+    gate& runs;
+    gate& ends;
+  } gates{first_runs, first_ends};
+  io_task first{{}, [&gates] {
+                  gates.runs.open();
+                  gates.ends.wait();
+                }};
+  std::thread opener;
+  {
+    io_task second{{.unbounded = true}, [&pipe](io_call& call) { return make(call, pipe.what()); }};
+    first.then(second);
+    pool.enqueue(first);
+    first_runs.wait();
+    opener = std::thread{[&] { first_ends.open(); }};
+  }
+  opener.join();
+}
+
+// IOWQ-U16: a callable that forks is in no pool in the child, and ends it.
+TEST(io_pool, items_that_fork_go_on_in_the_parent_alone) {
+  test_runtime rt;
+  test::read_of_a_pipe pipe;
+  io_pool pool{rt, {.name = "p", .bounded = 1}};
+  int ran = 0;
+  pid_t child = 0;
+  pool.submit([&](io_call& call) {
+    child = ::fork();
+    if (child != 0) return;
+    const blocking_scope scope;
+    char byte = 0;
+    if (call.read(pipe.fd(), &byte, 1) != -EOWNERDEAD || io_call::current() != nullptr) ::_exit(1);
+  });
+  pool.submit([&] { ++ran; });
+  eventually([&] { return pool.stats().bounded.queued == 0 && pool.stats().bounded.free == 1; });
+  EXPECT_EQ(test::status_of(child), EXIT_SUCCESS);
+  EXPECT_EQ(ran, 1);
+}
+
 // IOWQ-U8: no signal, and no byte behind the limit; what is no regular file has none.
 TEST(io_pool, writes_no_further_than_the_file_size_of_an_identity) {
   test_runtime rt;

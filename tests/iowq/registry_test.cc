@@ -182,6 +182,7 @@ TEST(io_pools_of_a_runtime, leave_their_domain_to_a_forked_child) {
   gate began;
   gate forked;
   const int key = 0;
+  EXPECT_EQ(domain.this_threads_pool().submit_for_result([] { return 7; }).get(), 7);
   pool.submit({.key = &key}, [&] {
     began.open();
     forked.wait();
@@ -191,6 +192,8 @@ TEST(io_pools_of_a_runtime, leave_their_domain_to_a_forked_child) {
               claims.check(domain.busy() == 0, "no bucket is busy");
               io_pool its{rt, {.name = "child", .domain = &domain}};
               claims.check(its.submit_for_result({.key = &key}, [] { return 7; }).get() == 7, "the key is free");
+              claims.check(domain.this_threads_pool().submit_for_result([] { return 7; }).get() == 7, "as new as that");
+              pool.max_workers({.bounded = 9});
             }),
             0);
   EXPECT_EQ(domain.busy(), std::uint64_t{1} << hash_domain::bucket_of(&key));

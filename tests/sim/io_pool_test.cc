@@ -214,6 +214,38 @@ TEST_P(io_pools, the_end_waits_for_nobody_who_is_stalled) {
   EXPECT_SIM_EVENT(r, "a queue is stalled", 0.1);
 }
 
+// IOWQ-55, IOWQ-61: who has released a bucket goes on with what depends on its item, and that waits for the next one of
+// the bucket.
+TEST_P(io_pools, a_release_is_not_left_to_who_goes_on_with_another_item) {
+  const auto r = sim::explore({.seeds = 2000, .faults = GetParam()}, [] {
+    wring::runtime rt = make_runtime();
+    const int key = 0;
+    ends all{1};
+    struct {
+      device first;
+      device second;
+    } devices;
+    wring::io_task first{{.key = &key}, [&devices](io_call& call) { devices.first.use(call); }};
+    wring::io_task second{{}, [&devices](io_call& call) { devices.second.use(call); }};
+    first.then_anyway(second);
+    {
+      io_pool pool{rt, {.name = "p"}};
+      pool.enqueue(first);
+      pool.submit(
+          {.key = &key}, [&] { all.ran(0); },
+          [&, done = all.done(0)](std::error_code e) mutable {
+            done(e);
+            devices.second.ready();
+          });
+      for (std::uint32_t i = sim::choose(40); i != 0; --i) sim::point();
+      devices.first.ready();
+    }
+    all.check_all();
+  });
+  EXPECT_SIM_OK(r);
+  EXPECT_SIM_EVENT(r, "a queue is stalled", 0.1);
+}
+
 // IOWQ-60, IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127: a cancellation ends the call it means, and no other.
 TEST_P(io_pools, a_cancellation_hits_what_it_means) {
   const auto r = sim::explore({.seeds = 4000, .faults = GetParam()}, [] {
