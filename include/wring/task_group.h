@@ -76,6 +76,8 @@ class WRING_EXPORT task_group {
   bool start(detail::child& child) noexcept;
   void finish(std::exception_ptr error, std::uint32_t queued_in) noexcept;  // the callback of a child has ended
   void child_has_ended() noexcept;
+  void keep_error(std::exception_ptr error) noexcept;
+  [[nodiscard]] std::exception_ptr take_error() noexcept;
   bool wait_for_children() noexcept;
   bool wait_inside(detail::pool_workqueue& q) noexcept;
   bool keep(detail::child& child) noexcept;
@@ -95,7 +97,7 @@ class WRING_EXPORT task_group {
   alignas(4) std::uint32_t outstanding_ = 0;   // children not yet finished | waiter bits
   alignas(4) std::uint32_t unstarted_ = 0;     // children that wait in the queue
   alignas(4) std::uint32_t kept_ = 0;          // children that a worker keeps, or runs then: these are not outstanding
-  alignas(4) std::uint32_t failed_ = 0;        // who sets it from 0 owns error_
+  alignas(4) std::uint32_t failed_ = 0;        // 0; error_ is written or taken just now; it is there
   alignas(4) std::uint32_t forks_ = 0;         // of the process that used it last
   detail::pool_workqueue* kept_in_ = nullptr;  // what that worker serves; valid for as long as kept_ is not 0
   std::exception_ptr error_;

@@ -16,6 +16,9 @@ inline constexpr std::uint32_t sleeper = 1;
 inline constexpr std::uint32_t inside_sleeper = 2;  // a callback of the queue, too, or it is about to
 inline constexpr std::uint32_t called = 4;          // one of those is called back, and has not gone yet
 inline constexpr std::uint32_t one_child = 8;
+// Of failed_.
+inline constexpr std::uint32_t error_is_held = 1;
+inline constexpr std::uint32_t error_is_there = 2;
 }  // namespace group_word
 
 inline constexpr std::uint32_t is_kept = std::uint32_t{1} << 31;

@@ -111,7 +111,7 @@ class item_access {
   static bool kept_child_has_ended(task_group& g) noexcept;
   static bool keep_child(item& it, pool_workqueue& in) noexcept;
   static base::atomic_ref<pool_workqueue*> kept_in(task_group& g) noexcept;
-  static void queue_kept_child(item& it) noexcept;
+  static bool queue_kept_child(item& it) noexcept;  // true: somebody sleeps inside the queue who may have to run it
   static void count_kept_children(task_group& g) noexcept;
 };
 

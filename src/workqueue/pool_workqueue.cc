@@ -192,24 +192,23 @@ void pool_workqueue::stop_serving(execution& x, waiter_chain& ended) noexcept {
   flush_progress(ended);
 }
 
-// Bits of word_ change relaxed here and in the next two: run_ is handed on with the queue, the inbox by who empties it.
-
 // The caller owns `scheduled` and does not serve any more. True: it must offer the queue to the pool.
 bool pool_workqueue::settle() noexcept {
   if (active_ >= limit_) {
     full_ = true;
-    word_.fetch_xor(scheduled | full, base::order::relaxed);
+    word_.fetch_xor(scheduled | full, base::order::release);  // with submit(), which offers: source::next
     return false;
   }
   std::uint64_t w = word_.load(base::order::relaxed);
   for (;;) {
     if (!run_.empty() || head_of(w) != nullptr) return true;
-    if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::relaxed, base::order::relaxed)) return false;
+    if (word_.compare_exchange_weak(w, w & ~scheduled, base::order::release, base::order::relaxed)) return false;
     base::cpu_relax();
   }
 }
 
-// Something was put into run_. True: the caller must offer the queue to the pool.
+// Something was put into run_. True: the caller must offer the queue to the pool. Relaxed, as in reopen(): run_ is
+// handed on with the queue, the inbox by who empties it.
 bool pool_workqueue::schedule() noexcept {
   std::uint64_t w = word_.load(base::order::relaxed);
   while ((w & (scheduled | full)) == 0) {

@@ -289,6 +289,7 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   void with_kept(execution& x, const F& f) noexcept;
   void share_kept(execution& x) noexcept;
   void publish(bool offer) noexcept;
+  void call_back_elsewhere() noexcept;
   [[nodiscard]] bool run(execution& x, item& it) noexcept;
   void lead(execution& x, item* it) noexcept;
   bool resign(execution& x, waiter_chain& ended, pool_workqueue*& heir, std::uint64_t ticks, std::uint64_t items,
@@ -341,8 +342,9 @@ class alignas(base::cache_line) pool_workqueue : public sched::source {
   flusher* passed_last_ = nullptr;
   flusher* overflow_ = nullptr;  // wait for a colour
   base::list<group_wait> group_waits_;
-  std::int64_t cpu_ns_ = 0;       // of what was charged (cpu_meter.h)
-  std::int64_t cpu_told_ns_ = 0;  // the most that was said of it
+  base::atomic<bool> sleeper_elsewhere_{false};  // set by list_kept(): call_back_elsewhere() is owed
+  std::int64_t cpu_ns_ = 0;                      // of what was charged (cpu_meter.h)
+  std::int64_t cpu_told_ns_ = 0;                 // the most that was said of it
   std::uint64_t cpu_intensive_seen_ = 0;
   std::uint64_t cm_wakeups_ = 0;
   std::uint64_t repatriated_ = 0;

@@ -306,6 +306,7 @@ bool pool_workqueue::leave_count(sched::worker& w, std::uint8_t why, const std::
       ++cm_wakeups_;
     }
   }
+  if (queued_some) call_back_elsewhere();
   if (offer) {
     pool->offer(*this);
   } else if (queued_some && !pool->watched()) {
@@ -346,6 +347,7 @@ bool pool_workqueue::relieve(sched::worker& w, std::uint64_t seq) {
       offer = schedule();
     }
   }
+  if (queued_some) call_back_elsewhere();
   if (offer) pool_->offer(*this);
   return offer || queued_some;
 }

@@ -57,13 +57,14 @@ bool item_access::kept_child_has_ended(task_group& g) noexcept {
   return before != 0;
 }
 
-void item_access::queue_kept_child(item& it) noexcept {
+bool item_access::queue_kept_child(item& it) noexcept {
   auto& c = static_cast<child&>(it);
   c.forks &= ~is_kept;
-  atomically(c.group->outstanding_).fetch_add(group_word::one_child, base::order::relaxed);
   atomically(c.group->unstarted_).fetch_add(1, base::order::relaxed);
+  const std::uint32_t before = atomically(c.group->outstanding_).fetch_add(group_word::one_child, base::order::release);
   const auto kept = atomically(c.group->kept_);
   kept.store(kept.load(base::order::relaxed) - 1, base::order::release);  // pairs with has_children()
+  return (before & group_word::inside_sleeper) != 0;  // as in task_group::start(); pairs with wait_inside()
 }
 
 void item_access::count_kept_children(task_group& g) noexcept {
@@ -144,6 +145,7 @@ void pool_workqueue::queue_kept(execution& x, portion most) noexcept {
 
 // Something has been put into run_. If it was not ours to offer, somebody else starts it, who may be stuck.
 void pool_workqueue::publish(bool offer) noexcept {
+  call_back_elsewhere();
   if (offer) {
     pool_->offer(*this);
   } else if (!pool_->watched()) {
@@ -160,9 +162,12 @@ bool pool_workqueue::list_kept(execution& x, portion most) noexcept {
   const std::uint64_t place = item_place::make(*this, item_place::listed, tail_colour_);
   for (std::uint32_t i = 0; i < these; ++i) {
     item& it = *x.kept.newest_first.pop_back();
-    item_access::queue_kept_child(it);
+    const bool somebody_sleeps = item_access::queue_kept_child(it);
     place_of(it).store(place, base::order::relaxed);
     run_.push_back(it);
+    if (!somebody_sleeps || WRING_PLANT(sleeper_not_called)) continue;
+    call_back(static_cast<child&>(it).group);
+    if (!per_cpu_ && !is_alone()) sleeper_elsewhere_.store(true, base::order::relaxed);
   }
   x.worker.kept.store(all - these, base::order::relaxed);
   base::sometimes("children that their worker kept were queued");

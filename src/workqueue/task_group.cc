@@ -26,6 +26,8 @@ namespace {
 
 using detail::atomically;
 using detail::group_word::called;
+using detail::group_word::error_is_held;
+using detail::group_word::error_is_there;
 using detail::group_word::inside_sleeper;
 using detail::group_word::one_child;
 using detail::group_word::sleeper;
@@ -111,8 +113,29 @@ void task_group::child_leaves_queue() noexcept { atomically(unstarted_).fetch_su
 void task_group::finish(std::exception_ptr error, std::uint32_t queued_in) noexcept {
   // It forked, and this is the child, where nobody counts it.
   if ((queued_in & ~detail::is_kept) != base::fork_generation()) return;
-  if (error && atomically(failed_).exchange(1, base::order::relaxed) == 0) error_ = std::move(error);
+  if (error) keep_error(std::move(error));
   if ((queued_in & detail::is_kept) == 0) child_has_ended();  // else run_kept_children() says so
+}
+
+// The first one is kept, until a wait() takes it.
+void task_group::keep_error(std::exception_ptr error) noexcept {
+  const auto failed = atomically(failed_);
+  std::uint32_t none = 0;
+  if (!failed.compare_exchange_strong(none, error_is_held, base::order::acquire, base::order::relaxed)) return;
+  error_ = std::move(error);
+  failed.store(error_is_there, base::order::release);  // pairs with take_error()
+}
+
+std::exception_ptr task_group::take_error() noexcept {
+  const auto failed = atomically(failed_);
+  std::uint32_t there = error_is_there;
+  if (failed.load(base::order::relaxed) != there ||
+      !failed.compare_exchange_strong(there, error_is_held, base::order::acquire, base::order::relaxed)) {
+    return nullptr;
+  }
+  std::exception_ptr error = std::exchange(error_, nullptr);
+  failed.store(0, base::order::release);  // pairs with keep_error()
+  return error;
 }
 
 void task_group::child_has_ended() noexcept {
@@ -256,12 +279,7 @@ void task_group::wait() {
       return;
     }
   }
-  const auto failed = atomically(failed_);  // handed on, as error_ is, by the end of the child
-  if (failed.load(base::order::relaxed) != 0 && failed.exchange(0, base::order::relaxed) != 0) {
-    std::exception_ptr error;
-    std::swap(error, error_);
-    std::rethrow_exception(error);
-  }
+  if (std::exception_ptr error = take_error()) std::rethrow_exception(std::move(error));
 }
 
 task_group::~task_group() {
@@ -367,6 +385,17 @@ void pool_workqueue::end_group_wait(group_wait& w) noexcept {
 void pool_workqueue::call_back(const task_group* group) noexcept {
   for (group_wait* w = group_waits_.front(); w != nullptr; w = w->next) {
     if ((group == nullptr || &w->group == group) && !w->called.load(base::order::relaxed)) item_access::call_back(*w);
+  }
+}
+
+// After list_kept(), once this is not held any more.
+void pool_workqueue::call_back_elsewhere() noexcept {
+  if (!sleeper_elsewhere_.load(base::order::relaxed) || !sleeper_elsewhere_.exchange(false, base::order::relaxed))
+    return;
+  for (pool_workqueue* other = first_; other != nullptr; other = other->next_member()) {
+    if (other == this) continue;
+    const visit hold{*other};
+    other->call_back(nullptr);
   }
 }
 

@@ -51,6 +51,69 @@ TEST(wq_fork_join, each_child_runs_once_whoever_gets_it) {
   }
 }
 
+// Two callbacks have the two slots of their queue: one waits for the other's group, whose child is kept; then the other
+// waits for it, so that the child is queued, and who sleeps is the only one who can run it.
+TEST(wq_fork_join, who_sleeps_inside_is_called_for_a_kept_child_that_is_queued) {
+  const auto report = sim::explore({.seeds = 6000, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 6}};
+    wring::workqueue q{w, {.name = "two slots", .max_active = 2}};
+    wring::task_group* its_group = nullptr;
+    sim::gate made;
+    sim::gate done;
+    checked<int> ran{0};
+    q.submit([&] {
+      wring::task_group group{q};
+      group.run([] {});
+      its_group = &group;
+      made.open();
+      group.wait();
+      group.run([&] { ran.set(1); });
+      const wring::blocking_scope scope;
+      done.pass();
+    });
+    q.submit([&] {
+      {
+        const wring::blocking_scope scope;
+        made.pass();
+      }
+      its_group->wait();
+      done.open();
+    });
+    q.flush();
+    sim::check(ran.get() == 1, "it ran");
+  });
+  EXPECT_SIM_OK(report);
+  EXPECT_SIM_EVENT(report, "a sleeper was called back to its task_group", 0.001);
+}
+
+// Each child throws; whoever takes an exception has a whole one, and it is taken once.
+TEST(wq_fork_join, an_exception_is_taken_once_by_one_of_those_who_wait) {
+  const auto report = sim::explore({.seeds = 2000, .timers = false}, [] {
+    world w{{.cpus = 2, .max_workers = 6}};
+    wring::workqueue q{w, {.name = "q"}};
+    wring::task_group group{q};
+    int taken = 0;
+    const auto wait = [&] {
+      try {
+        group.wait();
+      } catch (const int& n) {
+        sim::check(n == 7, "the exception that was thrown", n);
+        ++taken;
+      }
+    };
+    for (int round = 1; round <= 2; ++round) {
+      group.run([] { throw 7; });
+      group.run([] { throw 7; });
+      sim::thread other{wait};
+      wait();
+      other.join();
+      wait();
+      sim::check(taken >= round && taken <= 2 * round, "each round's are taken", taken, round);
+    }
+  });
+  EXPECT_SIM_OK(report);
+}
+
 // Two outsiders wait for children that their worker keeps: the one who has them queued, and one who only looks.
 TEST(wq_fork_join, all_who_wait_outside_see_kept_children_end) {
   const auto report = sim::explore({.seeds = 3000, .cpus = 2, .timers = false}, [] {
