@@ -82,7 +82,8 @@ class WRING_EXPORT hash_domain {
 
   // The calling thread's own pool of this domain, made at its first call with the options that set_options() left, and
   // ended when the thread ends: what it has not started is cancelled, what runs is cancelled and waited for (IOWQ-14,
-  // IOWQ-U13). Throws std::system_error as io_pool's constructor.
+  // IOWQ-U13). It may outlive its runtime, which ends it then; but the two must not end at the same time. Throws
+  // std::system_error as io_pool's constructor, and ECANCELED if the runtime is gone.
   io_pool& this_threads_pool();
   // For those that are made from now on; `domain` in it is ignored. Throws std::system_error (EINVAL).
   void set_options(const io_pool_options& options);
