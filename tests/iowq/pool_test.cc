@@ -183,6 +183,7 @@ TEST(io_pool, ends_a_task_that_depends_on_one_that_runs) {
 
 // IOWQ-U16: a callable that forks is in no pool in the child, and ends it.
 TEST(io_pool, items_that_fork_go_on_in_the_parent_alone) {
+  if (!test::can_fork_beside_threads) GTEST_SKIP() << test::cannot_fork;
   test_runtime rt;
   test::read_of_a_pipe pipe;
   io_pool pool{rt, {.name = "p", .bounded = 1}};

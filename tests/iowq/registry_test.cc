@@ -176,6 +176,7 @@ TEST(io_pools_of_a_runtime, follow_its_cpus) {
 
 // IOWQ-U16: what is busy in the parent is free in the child, which makes a pool of its own for it.
 TEST(io_pools_of_a_runtime, leave_their_domain_to_a_forked_child) {
+  if (!test::can_fork_beside_threads) GTEST_SKIP() << test::cannot_fork;
   test_runtime rt;
   hash_domain domain{rt};
   io_pool pool{rt, {.name = "p", .domain = &domain}};

@@ -14,6 +14,15 @@ extern "C" void __gcov_dump();  // as in <gcov.h>, which is for C
 
 namespace wring::test {
 
+// The sanitizers of GCC 12 do not renew their locks in a child: if another thread was allocating, the next allocation
+// of the child waits for ever, with or without wring; and the thread sanitizer allows a child no threads.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool can_fork_beside_threads = false;
+#else
+inline constexpr bool can_fork_beside_threads = true;
+#endif
+inline constexpr const char* cannot_fork = "the sanitizers cannot fork a process whose threads allocate";
+
 // Claims of a child. It has no test framework, so it collects what does not hold and prints it.
 class claims {
  public:

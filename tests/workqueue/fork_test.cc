@@ -35,14 +35,10 @@ using wring::test::plug;
 using wring::test::status_of;
 using wring::test::test_runtime;
 
-// The sanitizers of GCC 12 do not renew their locks in a child: if another thread was allocating, the next allocation
-// of the child waits for ever, with or without wring; and the thread sanitizer allows a child no threads.
 class fork : public testing::Test {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "the sanitizers cannot fork a process whose threads allocate";
-#endif
+    if (!wring::test::can_fork_beside_threads) GTEST_SKIP() << wring::test::cannot_fork;
   }
 };
 
