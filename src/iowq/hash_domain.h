@@ -50,7 +50,7 @@ class domain {
   void add(pool& p);
   void remove(pool& p) noexcept;
   io_limits max_workers(const io_limits& wanted);
-  void set_affinity(const std::vector<unsigned>& cpus);  // throws std::system_error (EINVAL)
+  void set_affinity(const std::vector<unsigned>& cpus);  // throws std::system_error (EINVAL, ECANCELED)
 
   // Of this_threads_pool().
   void set_options(const io_pool_options& options);

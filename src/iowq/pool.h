@@ -71,7 +71,7 @@ class pool {
   bool end(std::chrono::nanoseconds limit) noexcept;
   // After exit_start(): no thread is left, and nothing to do for one. Makes one if that is all there is to it.
   [[nodiscard]] bool rests() noexcept;
-  [[nodiscard]] bool caller_is_inside() const noexcept;  // in an item of its own
+  [[nodiscard]] bool caller_is_inside() const noexcept;  // in an item of its own, or on its behalf (visit)
   [[nodiscard]] bool exiting() const noexcept { return exiting_.load(base::order::relaxed); }
   void pin() noexcept { bounded_.pin(); }
   void unpin() noexcept { bounded_.unpin(); }

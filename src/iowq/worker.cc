@@ -106,8 +106,10 @@ worker::unbegun worker::put_back(work_list& out) noexcept {
   const base::lock_guard lock{mu_};
   const std::uint64_t turn = word_.load(base::order::relaxed) >> turn_shift;
   const std::uint64_t before = word_.exchange((turn + 1) << turn_shift, base::order::acq_rel);  // tell(), look()
-  if ((before & cancelled) != 0) access::word(*current_) |= item_word::cancelled;
-  out.push_back(*current_);
+  if (current_ != nullptr) {  // else it was about to park
+    if ((before & cancelled) != 0) access::word(*current_) |= item_word::cancelled;
+    out.push_back(*current_);
+  }
   current_ = nullptr;
   out.append(held_);
   return {.bucket = std::exchange(bucket_, no_bucket), .counted = is_counted(before)};
