@@ -263,6 +263,27 @@ TEST(io_pool, reads_what_is_there_whoever_waits) {
   ::close(file);
 }
 
+// IOWQ-70, IOWQ-72: who has changed its thread for good runs nothing more there, also if it has nothing to do just
+// then; others go on as who they are.
+TEST(io_pool, a_worker_that_cannot_come_back_is_replaced) {
+  WRING_NEEDS_ROOT();
+  test_runtime rt;
+  auto made = identity::make({.user = test::stranger, .group = test::strange_group});
+  ASSERT_TRUE(made.has_value());
+  const identity stranger = *std::move(made);
+  io_pool pool{rt, {.name = "p", .bounded = 1}};
+  const auto user = [] { return static_cast<long>(::syscall(SYS_setfsuid, -1)); };  // that of files
+  for (int round = 0; round < 20; ++round) {
+    constexpr long other = 65'000;
+    pool.submit_for_result({.as = stranger}, [] { ::syscall(SYS_setresuid, other, other, other); }).get();
+    if (round % 2 == 0) eventually([&] { return pool.stats().bounded.workers == 0; });
+    EXPECT_EQ(pool.submit_for_result(user).get(), 0);
+    EXPECT_EQ(pool.submit_for_result({.as = stranger}, user).get(), static_cast<long>(test::stranger));
+  }
+  eventually([&] { return pool.stats().bounded.free == 1; });
+  pool.audit();
+}
+
 // IOWQ-U16: a forked child has no workers, and is told so.
 TEST(io_pool, of_the_parent_fails_items_in_a_forked_child) {
   test_runtime rt;
