@@ -17,24 +17,25 @@
 namespace wring::base {
 
 enum class rank : std::uint8_t {
-  start,        // core: its threads are being made, or ended
-  replan,       // core: one change of the CPUs at a time
-  runtime,      // core: its components; the default runtime
-  fork_list,    // the runtimes that fork() takes care of
-  mapping,      // which pools the queues of a runtime use
-  registry,     // the open queues of a runtime
-  pools,        // the pools of a runtime, and the CPUs they use
-  queue,        // pool_workqueue: run list and accounting
-  io_registry,  // the I/O worker pools and hash domains of a runtime
-  io_queue,     // a queue of an I/O worker pool: what waits, its workers
-  io_domain,    // hash_domain: who waits for buckets, the limits to remember
-  io_worker,    // an I/O worker: what it runs, and whether it was told to stop
-  timer,        // a shard of the timekeeper
-  timekeeper,   // the timekeeper's own words
-  sources,      // worker_pool: sources that have something to start
-  idle,         // worker_pool: idle list, supply of workers
-  memory,       // recycled blocks
-  leaf,         // handlers' rate limits and other ends of the line
+  default_runtime,  // the default runtime, while it is made
+  start,            // core: its threads are being made, or ended
+  replan,           // core: one change of the CPUs at a time
+  runtime,          // core: its components; the system queues
+  fork_list,        // the runtimes that fork() takes care of
+  mapping,          // which pools the queues of a runtime use
+  registry,         // the open queues of a runtime
+  pools,            // the pools of a runtime, and the CPUs they use
+  queue,            // pool_workqueue: run list and accounting
+  io_registry,      // the I/O worker pools and hash domains of a runtime
+  io_queue,         // a queue of an I/O worker pool: what waits, its workers
+  io_domain,        // hash_domain: who waits for buckets, the limits to remember
+  io_worker,        // an I/O worker: what it runs, and whether it was told to stop
+  timer,            // a shard of the timekeeper
+  timekeeper,       // the timekeeper's own words
+  sources,          // worker_pool: sources that have something to start
+  idle,             // worker_pool: idle list, supply of workers
+  memory,           // recycled blocks
+  leaf,             // handlers' rate limits and other ends of the line
 };
 
 // Three states: 0 free, 1 held, 2 held and somebody may sleep. unlock() wakes one sleeper only if the word

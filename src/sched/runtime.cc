@@ -28,7 +28,7 @@ std::unique_ptr<detail::core> started(const runtime_options& options) {
 // instead of a static's own guard, so that configure_default() knows whether it is too late. The runtime is
 // never destroyed: static destructors may still queue work.
 struct default_slot {
-  base::mutex mu{base::rank::runtime};
+  base::mutex mu{base::rank::default_runtime};
   base::atomic<runtime*> made{nullptr};
   std::optional<runtime_options> options;
 };
