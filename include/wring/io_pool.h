@@ -37,6 +37,7 @@ struct io_pool_options;
 namespace iowq {
 class pool;
 class domain;
+struct user_account;
 }  // namespace iowq
 
 // Who makes the worker that takes the place of one that blocks (IOWQ-41b).
@@ -46,6 +47,17 @@ enum class io_creation : std::uint8_t {
   // The owner, when it next enqueues, sets limits or calls run_notes(): for owners that come by often and want nobody
   // else to make threads before the end.
   by_owner,
+};
+
+// How a pool is built (spec names: T and N).
+enum class io_profile : std::uint8_t {
+  // Two queues, of bounded and of unbounded items, with workers of their own, which their submitters and they
+  // themselves make.
+  task,
+  // A queue for each NUMA node, where the items of who runs on that node wait. Its workers stay on the node and take
+  // either kind. One thread, the manager, makes them; the first one of each node before the constructor returns, and
+  // that one stays. Limits are for each node.
+  node,
 };
 
 // Of both kinds of items. 0: as it is.
@@ -102,6 +114,23 @@ class WRING_EXPORT hash_domain {
   std::shared_ptr<iowq::domain> impl_;
 };
 
+// A user of whom pools of io_profile::node take their workers of unbounded items: what counts them over several pools
+// (IOWQ-12, IOWQ-22). A handle: copies name the same.
+class WRING_EXPORT io_user {
+ public:
+  // So many workers, at least 1 and at most what RLIMIT_NPROC grants, which is the default. Throws std::bad_alloc.
+  io_user();
+  explicit io_user(unsigned granted);
+  [[nodiscard]] unsigned granted() const noexcept;
+  // Workers for unbounded items that exist now. May be above granted() by those that who has CAP_SYS_RESOURCE or
+  // CAP_SYS_ADMIN has needed, and a few that several pools have made at the same time.
+  [[nodiscard]] unsigned charged() const noexcept;
+
+ private:
+  friend struct iowq::user_account;
+  std::shared_ptr<iowq::user_account> impl_;
+};
+
 struct io_pool_options {
   static constexpr unsigned by_default = ~0U;
 
@@ -117,7 +146,13 @@ struct io_pool_options {
   unsigned hard_cap = 1024;
   // An idle worker leaves after so long, if it is not the last one (IOWQ-47).
   std::chrono::milliseconds idle_timeout{5'000};
+  // by_owner only in io_profile::task.
   io_creation creation = io_creation::by_worker;
+  io_profile profile = io_profile::task;
+  // io_profile::node: who is charged for workers of unbounded items. An item of that kind fails with ECANCELED if
+  // nobody could run it, the user has as many as are granted, and the caller has not the privilege to exceed that; and,
+  // which is reported once, if there is no user. Otherwise without meaning.
+  const io_user* user = nullptr;
   // Shared with other pools; null: its own.
   const hash_domain* domain = nullptr;
   // Of layers above; without them only the closures and tasks of this header can be enqueued.
@@ -142,7 +177,8 @@ enum class io_which : std::uint8_t { first, all };
 class WRING_EXPORT io_pool {
  public:
   // The caller is the owner. Throws std::system_error: EINVAL (options out of range, one callback without the other,
-  // another interrupt_signal than that of the process), EBUSY (interrupt_signal); or std::bad_alloc.
+  // another interrupt_signal than that of the process), EBUSY (interrupt_signal), ENOMEM (io_profile::node: its manager
+  // or a first worker was refused; nothing is left of it, IOWQ-11); or std::bad_alloc.
   explicit io_pool(const io_pool_options& options = {});
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
@@ -233,6 +269,8 @@ class WRING_EXPORT io_pool {
   }
   // All that wait and run now.
   io_cancel cancel_all() noexcept;
+  // The same, and all that comes later fails with ECANCELED, too (IOWQ-84). What is left is to end the pool.
+  io_cancel cancel_for_good() noexcept;
 
   // ---- limits ----
 

@@ -18,6 +18,7 @@ struct io_creations {
   std::uint64_t enqueue;  // an item came and nobody was free: the thread that enqueued it
   std::uint64_t note;     // the last running worker blocked: that worker, the owner, or the timekeeper for it
   std::uint64_t retry;    // again after a refusal that was temporary
+  std::uint64_t manager;  // somebody has asked the manager for it, or its look once a second (io_profile::node)
   std::uint64_t refused;  // by the system, or at the limit of the process
 };
 
@@ -42,12 +43,19 @@ struct io_account_stats {
 struct io_worker_stats {
   std::string name;         // of the thread, "io-wrk-4711"
   std::uint32_t thread_id;  // the kernel's
-  bool bounded;
+  bool bounded;             // now; in io_profile::node it changes
+  unsigned node;            // io_profile::node: the system's number
   enum class state_kind : std::uint8_t { free, running, blocked } state;
   const void* tag;                   // of its item (io_item_options::tag); null: in none
   std::chrono::nanoseconds running;  // since its item has started
   bool cancelled;                    // its item is
   std::string identity;              // of its item; "": its own, or in none
+};
+
+struct io_node_stats {
+  unsigned node;  // the system's number
+  io_account_stats bounded;
+  io_account_stats unbounded;
 };
 
 struct io_pool_stats {
@@ -57,6 +65,7 @@ struct io_pool_stats {
   bool exit_on_idle;
   io_account_stats bounded;
   io_account_stats unbounded;
+  std::vector<io_node_stats> nodes;  // io_profile::node: what those two are the sum of
   std::vector<io_worker_stats> workers;
   std::uint64_t busy_buckets;  // of its hash_domain, a bit each
 };

@@ -2,16 +2,24 @@
 // account: the decisions about workers, as functions of plain numbers: no locks, no clock.
 #pragma once
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 
 namespace wring::iowq {
 
-// The numbers of one kind of item in a pool. 0 <= running <= workers; free are those that are idle.
+// Of items, and of the workers that run them (IOWQ-4, IOWQ-20).
+enum class account_kind : std::uint8_t { bounded, unbounded };
+inline constexpr std::array both_kinds{account_kind::bounded, account_kind::unbounded};
+constexpr account_kind other_than(account_kind k) noexcept {
+  return k == account_kind::bounded ? account_kind::unbounded : account_kind::bounded;
+}
+
+// The numbers of one kind of item in a queue. 0 <= running <= workers.
 struct account {
-  unsigned free;
+  unsigned free;     // idle workers that may take such an item
   unsigned running;  // not idle and not blocked; those that are woken or made included
-  unsigned enough;   // with so many running nobody else is woken: CPUs of the pool
+  unsigned enough;   // with so many running nobody else is woken: CPUs of the pool; profile node: one
   unsigned workers;
   unsigned limit;
 };
@@ -30,7 +38,8 @@ constexpr supply supply_for(const account& a, bool concurrent) noexcept {
 
 struct idleness {
   bool timed_out;     // it was idle for the whole time
-  bool last_one;      // of its account
+  bool last_one;      // of its account; profile node: no matter
+  bool fixed;         // profile node: the first of its node (IOWQ-44)
   bool outside;       // it was last on a CPU that is not the pool's
   bool exit_on_idle;  // the pool rests
   bool exiting;       // the pool ends
@@ -40,7 +49,8 @@ struct idleness {
 // Whether an idle worker leaves (IOWQ-47, IOWQ-48, IOWQ-91).
 constexpr bool leaves(const idleness& i) noexcept {
   if (i.waits && (i.last_one || i.exiting)) return false;
-  return i.exiting || i.exit_on_idle || (i.timed_out && (!i.last_one || i.outside));
+  if (i.exiting || i.fixed) return i.exiting;
+  return i.exit_on_idle || (i.timed_out && (!i.last_one || i.outside));
 }
 
 enum class after_refusal : std::uint8_t {
@@ -48,6 +58,12 @@ enum class after_refusal : std::uint8_t {
   give_up,   // who is there will come by
   fail_all,  // nobody is
 };
+
+// An unbounded item that nobody could run is refused in profile node (IOWQ-24). `may_exceed`: the caller has the
+// privilege to use more than the user is granted.
+constexpr bool admits(unsigned running, unsigned free, unsigned charged, unsigned granted, bool may_exceed) noexcept {
+  return granted != 0 && (running != 0 || free != 0 || charged < granted || may_exceed);
+}
 
 // The system refused a thread for the `attempt`th time in a row, counted from 1 (IOWQ-43). `workers`: those left.
 constexpr after_refusal after(int error, unsigned attempt, bool exiting, unsigned workers) noexcept {

@@ -9,6 +9,7 @@ namespace wring::iowq {
 
 void queue::unlink_matching(const matcher& match, io_which which, work_list& out) noexcept {
   worker* woken = nullptr;
+  bool may_run_now = false;  // what was behind another kind in its chain
   {
     const base::lock_guard lock{mu_};
     for (io_work* it = waiting_.front(); it != nullptr;) {
@@ -20,13 +21,13 @@ void queue::unlink_matching(const matcher& match, io_which which, work_list& out
       }
       it = after;
     }
-    if (waiting_.empty()) {
-      stalled_ = false;
-      wants_.store(false, base::order::relaxed);
-      if (pool_.exiting()) woken = take_all_free();  // who was stalled may leave
-    }
+    forget_wishes();
+    if (waiting_.empty() && pool_.exiting()) woken = take_all_free();  // who was stalled may leave
+    may_run_now = of_both_ && !waiting_.empty() && !out.empty();
+    if (may_run_now) wish_again();
   }
   wake_all(woken);
+  if (may_run_now) see_to_all(trigger::note);
 }
 
 bool queue::tell_matching(const matcher& match, io_which which, work_list& out) noexcept {
@@ -48,11 +49,11 @@ io_cancel pool::cancel(const matcher& match, io_which which) noexcept {
   work_list found;
   bool told = false;
   const auto goes_on = [&] { return which == io_which::all || (found.empty() && !told); };
-  for (queue* q : {&bounded_, &unbounded_}) {
-    if (goes_on()) q->unlink_matching(match, which, found);
+  for (queue& q : queues_) {
+    if (goes_on()) q.unlink_matching(match, which, found);
   }
-  for (queue* q : {&bounded_, &unbounded_}) {
-    if (goes_on()) told |= q->tell_matching(match, which, found);
+  for (queue& q : queues_) {
+    if (goes_on()) told |= q.tell_matching(match, which, found);
   }
   const bool failed_some = !found.empty();
   fail_all(found);

@@ -15,28 +15,34 @@ namespace wring::iowq {
 namespace {
 bool anything(const io_work&, void*) { return true; }
 constexpr matcher everything{anything, nullptr};
+bool unbounded_item(const io_work& it, void*) {
+  return account_of(const_cast<io_work&>(it)) == account_kind::unbounded;
+}
+constexpr matcher everything_unbounded{unbounded_item, nullptr};
 }  // namespace
 
 // From the lock on, enqueue() refuses and nobody makes a worker.
 void queue::exit() noexcept {
   work_list failing;
   worker* woken = nullptr;
-  owed o;
   {
     const base::lock_guard lock{mu_};
-    if (!bounded_) {
+    const matcher& over = pool_.is_over_for(account_kind::bounded) ? everything : everything_unbounded;
+    if (!may_grow()) {
       for (alarm* a : {&note_, &retry_, &later_, &look_}) disarm(*a);
-      unlink_all(failing);
-      for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
-        w->tell_if(everything);
-        w->unlink_held(everything, io_which::all, failing);
-      }
+    }
+    for (const account_kind k : both_kinds) {
+      if (pool_.is_over_for(k)) unlink_all(k, failing);
+    }
+    for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
+      w->tell_if(over);
+      w->unlink_held(over, io_which::all, failing);
     }
     woken = take_all_free();
-    o = decide(false, trigger::note);  // what was left to the owner
+    wish_again();  // what was behind another kind in its chain
   }
   wake_all(woken);
-  pay(o);
+  see_to_all(trigger::note);  // what was left to the owner
   pool_.fail_all(failing);
 }
 
@@ -52,10 +58,9 @@ void queue::exit_on_idle() noexcept {
 // Linked by next_free: who is off the list and has no token yet is nobody else's.
 worker* queue::take_all_free() noexcept {
   worker* woken = nullptr;
-  while (free_count_ != 0) {
-    worker& w = wake_free();
-    w.next_free = woken;
-    woken = &w;
+  while (worker* const w = any_free()) {
+    w->next_free = woken;
+    woken = w;
   }
   return woken;
 }
@@ -67,7 +72,7 @@ void queue::wake_all(worker* woken) noexcept {
   }
 }
 
-bool queue::has_stopped() const noexcept { return !bounded_ && pool_.exiting(); }
+bool queue::has_stopped(account_kind k) const noexcept { return pool_.is_over_for(k); }
 
 bool queue::runs_what_waits() noexcept {
   owed o;
@@ -78,13 +83,13 @@ bool queue::runs_what_waits() noexcept {
       disarm(note_);
       return false;
     }
-    wants_.store(true, base::order::seq_cst);  // pairs with left_count()
+    wish_again();
     if (!pool_.may_make_workers_here()) {
       leave_note();
       return true;
     }
     disarm(note_);
-    o = add_worker(trigger::retry);
+    o = add_worker(account_kind::bounded, trigger::retry);  // all that is left
     keep_looking();
   }
   return pay(o);
@@ -102,8 +107,15 @@ void queue::await_unpinned() noexcept {
 void pool::exit_start() noexcept {
   if (!is_of_this_process()) return;
   exiting_.store(true, base::order::release);  // each queue looks under its lock from now on
-  unbounded_.exit();
-  bounded_.exit();
+  for (queue& q : queues_) q.exit();
+  if (manager_) manager_->wake();
+}
+
+// IOWQ-84
+io_cancel pool::cancel_for_good() noexcept {
+  if (!is_of_this_process()) return io_cancel::not_found;
+  cancelling_.store(true, base::order::release);  // as above
+  return cancel(everything, io_which::all);
 }
 
 void pool::left_alive() noexcept {
@@ -118,10 +130,19 @@ bool pool::caller_is_inside() const noexcept {
 bool pool::rests() noexcept {
   if (!is_of_this_process()) return true;
   if (alive_.load(base::order::acquire) != 0) return false;  // pairs with left_alive()
-  if (bounded_.runs_what_waits()) return false;
-  for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
+  if (run_what_waits()) return false;
+  for (queue& q : queues_) q.await_unpinned();
   // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
-  return alive_.load(base::order::acquire) == 0 && bounded_.is_empty();
+  return alive_.load(base::order::acquire) == 0 && std::ranges::all_of(queues_, &queue::is_empty);
+}
+
+// Nobody is left who would. True: somebody is again.
+bool pool::run_what_waits() noexcept {
+  bool any = false;
+  for (queue& q : queues_) {
+    if (q.serves(account_kind::bounded)) any = q.runs_what_waits() || any;
+  }
+  return any;
 }
 
 bool pool::end(std::chrono::nanoseconds limit) noexcept {
@@ -141,11 +162,12 @@ bool pool::end(std::chrono::nanoseconds limit) noexcept {
     if (base::clock::now() >= deadline) return false;
   }
   domain_->remove(*this);
-  for (queue* q : {&bounded_, &unbounded_}) {
-    domain_->forget(*q);
-    q->await_unpinned();
+  for (queue& q : queues_) {
+    domain_->forget(q);
+    q.await_unpinned();
   }
   join_ended();
+  if (manager_) manager_->join();
   return true;
 }
 

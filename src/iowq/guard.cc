@@ -20,7 +20,7 @@ bool worker::enter(std::uint64_t bits) noexcept {
   if ((bits & open) != 0 && open_depth_++ != 0) bits &= ~open;
   const std::uint64_t before = bits != 0 ? word_.fetch_or(bits, base::order::acq_rel)  // pairs with tell()
                                          : word_.load(base::order::acquire);
-  if (is_counted(before) && (bits & blocked) != 0) home_->left_count();
+  if (is_counted(before) && (bits & blocked) != 0) home_->left_count(kind);
   return (before & cancelled) == 0;
 }
 
@@ -31,7 +31,7 @@ void worker::leave(std::uint64_t bits) noexcept {
   if (bits == 0) return;
   const std::uint64_t gone = bits | seen_waiting;
   const std::uint64_t before = word_.fetch_and(~gone, base::order::acq_rel);  // pairs with tell(), look()
-  if (!is_counted(before) && is_counted(before & ~gone)) home_->joined_count();
+  if (!is_counted(before) && is_counted(before & ~gone)) home_->joined_count(kind);
   if ((before & cancelled) != 0 && (bits & open) != 0) take_interrupts();
 }
 
@@ -55,7 +55,7 @@ bool worker::tell_if(const matcher& match) noexcept {
 void worker::tell() noexcept {
   if ((word_.fetch_or(cancelled, base::order::acq_rel) & open) == 0) return;  // pairs with enter(), leave()
   base::sometimes("a running call is interrupted");
-  home_->interrupts.fetch_add(1, base::order::relaxed);
+  home_->counted(kind).interrupts.fetch_add(1, base::order::relaxed);
   static_cast<void>(interruptee_.interrupt());  // refused: the repeat tries again
   repeat_ms_ = 1;
   if (repeat_armed_) return;  // it fires just now, or is about to, and finds this
@@ -73,7 +73,7 @@ void worker::repeat(base::timer& t) {
     return;
   }
   base::sometimes("an interrupt is repeated");
-  w.home_->interrupts.fetch_add(1, base::order::relaxed);
+  w.home_->counted(w.kind).interrupts.fetch_add(1, base::order::relaxed);
   static_cast<void>(w.interruptee_.interrupt());
   w.repeat_ms_ = std::min(2 * w.repeat_ms_, repeat_most_ms);
   w.home_->home().home().time().arm(t, base::clock::now() + std::chrono::milliseconds{w.repeat_ms_});

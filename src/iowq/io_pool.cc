@@ -85,6 +85,8 @@ io_cancel io_pool::cancel_all() noexcept {
   return impl_->cancel({[](const io_work&, void*) { return true; }, nullptr}, io_which::all);
 }
 
+io_cancel io_pool::cancel_for_good() noexcept { return impl_->cancel_for_good(); }
+
 io_limits io_pool::max_workers(io_limits wanted) { return impl_->max_workers(wanted); }
 void io_pool::set_affinity(const std::vector<unsigned>& cpus) { impl_->set_affinity(cpus); }
 void io_pool::exit_on_idle(bool leave) noexcept { impl_->exit_on_idle(leave); }

@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/sync.h"
+#include "iowq/account.h"
 
 #include <wring/io_pool.h>
 
@@ -65,6 +66,9 @@ constexpr unsigned bucket_shift = 58;
 }  // namespace item_word
 
 inline bool has(io_work& w, std::uint64_t flag) noexcept { return (access::word(w) & flag) != 0; }
+inline account_kind account_of(io_work& w) noexcept {
+  return has(w, item_word::unbounded) ? account_kind::unbounded : account_kind::bounded;
+}
 inline item_kind kind_of(io_work& w) noexcept { return static_cast<item_kind>(access::word(w) & item_word::kind_mask); }
 inline void set_kind(io_work& w, item_kind kind) noexcept {
   access::word(w) = (access::word(w) & ~item_word::kind_mask) | static_cast<std::uint64_t>(kind);

@@ -17,9 +17,19 @@ unsigned pool::clamped(unsigned workers) const noexcept {
 }
 
 io_limits pool::set_limits(const io_limits& wanted) noexcept {
-  if (!is_of_this_process()) return {};
-  return {.bounded = bounded_.set_limit(wanted.bounded != 0 ? clamped(wanted.bounded) : 0),
-          .unbounded = unbounded_.set_limit(wanted.unbounded != 0 ? clamped(wanted.unbounded) : 0)};
+  io_limits before{};
+  if (!is_of_this_process()) return before;
+  const bool no_user = has_manager() && !user_;  // IOWQ-12
+  for (queue& q : queues_) {
+    if (q.serves(account_kind::bounded)) {
+      before.bounded = q.set_limit(account_kind::bounded, wanted.bounded != 0 ? clamped(wanted.bounded) : 0);
+    }
+    if (q.serves(account_kind::unbounded)) {
+      const unsigned limit = wanted.unbounded != 0 && !no_user ? clamped(wanted.unbounded) : 0;
+      before.unbounded = q.set_limit(account_kind::unbounded, limit);
+    }
+  }
+  return before;
 }
 
 io_limits pool::max_workers(const io_limits& wanted) {
@@ -48,9 +58,10 @@ void pool::set_cpus(const std::vector<unsigned>& cpus) {
 void pool::use(std::vector<unsigned> asked) {
   std::vector<unsigned> both = sched::common(asked, usable_);
   if (both.empty()) both = usable_;
-  enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
+  if (!has_manager()) enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
   asked_ = std::move(asked);
   cpus_ = std::move(both);
+  moves_.fetch_add(1, base::order::relaxed);
 }
 
 // The owner may use what the runtime may, unless it was bound to less of it. New workers begin there; those that are
@@ -72,13 +83,14 @@ void pool::exit_on_idle(bool leave) noexcept {
   if (!is_of_this_process()) return;
   exits_on_idle_.store(leave, base::order::relaxed);
   if (!leave) return;
-  bounded_.exit_on_idle();
-  unbounded_.exit_on_idle();
+  for (queue& q : queues_) q.exit_on_idle();
 }
 
 unsigned pool::run_notes() noexcept {
   if (!is_of_this_process() || !owner_makes_workers() || base::thread_id() != owner_thread_) return 0;
-  return bounded_.run_note() + unbounded_.run_note();
+  unsigned made = 0;
+  for (queue& q : queues_) made += q.run_note();
+  return made;
 }
 
 io_limits domain::max_workers(const io_limits& wanted) {

@@ -15,41 +15,50 @@ constexpr unsigned interval_ms = 1;
 
 // What waits relies on those that run, or will, who may block without a word.
 void queue::keep_looking() noexcept {
-  if (look_.armed || !pool_.looks() || has_stopped()) return;
-  started_at_look_ = started.load(base::order::relaxed);
+  if (look_.armed || !pool_.looks() || !may_grow()) return;
+  started_at_look_ = begun();
   progress_ = base::clock::now();
   arm(look_, interval_ms, fire<&queue::look_is_due>);
 }
 
 void queue::look_is_due() {
-  owed o;
+  bool stands = false;
   {
     const base::lock_guard lock{mu_};
     look_.armed = false;
-    if (has_stopped() || !wants_.load(base::order::relaxed)) return;  // decide() sees to the next one
+    if (!may_grow() || !wants()) return;  // decide() sees to the next one
     look_at_workers();
     const base::instant now = base::clock::now();
-    const std::uint64_t begun = started.load(base::order::relaxed);
-    if (begun != std::exchange(started_at_look_, begun)) progress_ = now;
+    const std::uint64_t so_far = begun();
+    if (so_far != std::exchange(started_at_look_, so_far)) progress_ = now;
     const auto floor = pool_.home().options().stall_floor;
     // Nothing has started for the whole floor: one more, whoever runs.
-    const bool stands = floor.count() != 0 && now - progress_ >= floor;
+    stands = floor.count() != 0 && now - progress_ >= floor;
     if (stands) {
       base::sometimes("an I/O worker is made since nothing starts");
       progress_ = now;
     }
     arm(look_, interval_ms, fire<&queue::look_is_due>);  // before decide(), which would begin to look anew
-    o = decide(stands, trigger::note);
   }
-  pay(o);
+  see_to_all(trigger::note, stands);
+}
+
+bool queue::may_grow() const noexcept {
+  return std::ranges::any_of(both_kinds, [&](account_kind k) { return serves(k) && !has_stopped(k); });
+}
+
+std::uint64_t queue::begun() const noexcept {
+  std::uint64_t n = 0;
+  for (const counters& c : counted_) n += c.started.load(base::order::relaxed);
+  return n;
 }
 
 void queue::look_at_workers() noexcept {
   for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
     if (w->is_free) continue;
     switch (w->look()) {
-      case worker::looked::left: running_.fetch_sub(1, base::order::seq_cst); break;  // pairs with decide()
-      case worker::looked::joined: running_.fetch_add(1, base::order::seq_cst); break;
+      case worker::looked::left: of(w->kind).running.fetch_sub(1, base::order::seq_cst); break;  // pairs with decide()
+      case worker::looked::joined: joined_count(w->kind); break;
       case worker::looked::same: break;
     }
   }

@@ -82,10 +82,15 @@ void refuse_after_its_runtime(const char* call) {
 void domain::set_options(const io_pool_options& options) {
   const io_pool_options& good = valid(options);
   std::string name{good.name};
+  if (good.profile != io_profile::task) {
+    throw std::system_error{std::make_error_code(std::errc::invalid_argument),
+                            "wring::hash_domain::set_options(): profile is node, and no thread has such a pool"};
+  }
   const base::lock_guard lock{mu_};
   options_ = good;
   options_.name = {};
   options_.domain = nullptr;
+  options_.user = nullptr;
   name_ = std::move(name);
 }
 

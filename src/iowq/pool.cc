@@ -5,7 +5,9 @@
 #include "base/interruptible.h"
 #include "base/patience.h"
 #include "base/syscall.h"
+#include "base/thread_identity.h"
 #include "iowq/registry.h"
+#include "sched/cpu_masks.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -31,6 +33,14 @@ void choose_interrupt(int signal) {
                                             "another pool has chosen another one"};
 }
 
+// What the calling thread may.
+bool may_exceed_limits() noexcept {
+  base::self::capability_set its;
+  constexpr std::uint64_t either =
+      base::self::capability_bit(CAP_SYS_RESOURCE) | base::self::capability_bit(CAP_SYS_ADMIN);
+  return base::self::capabilities(its) == 0 && (its.effective & either) != 0;
+}
+
 // "min(queue_size, 4 x CPUs)"
 unsigned bounded_by_default(const io_pool_options& o, std::size_t cpus) {
   return static_cast<unsigned>(std::min<std::size_t>(o.queue_size, 4 * std::max<std::size_t>(cpus, 1)));
@@ -51,26 +61,66 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
       owner_thread_{base::thread_id()},
       forks_{base::fork_generation()},
       of_a_thread_{of_a_thread},
+      of_nodes_{options.profile == io_profile::node},
+      user_{options.user != nullptr ? user_account::of(*options.user) : nullptr},
       owner_is_bound_{owners_place_.cpus != where.pools().masks().usable()},
       registry_{&where.part<registry>()},
-      enough_{static_cast<unsigned>(std::max<std::size_t>(owners_place_.cpus.size(), 1))},
+      enough_{of_nodes_ ? 1 : static_cast<unsigned>(std::max<std::size_t>(owners_place_.cpus.size(), 1))},
       usable_{owners_place_.cpus},
-      cpus_{owners_place_.cpus},
-      bounded_{*this, true,
-               clamped(options.bounded != io_pool_options::by_default
-                           ? options.bounded
-                           : bounded_by_default(options, owners_place_.cpus.size()))},
-      unbounded_{*this, false, clamped(options.unbounded)} {
+      cpus_{owners_place_.cpus} {
+  make_queues(options);
   choose_interrupt(options.interrupt_signal);
   registry_->add(*this);
   try {
     domain_->add(*this);
+    if (!of_nodes_ || core_.is_early()) return;
+    if (const int error = manager_->start(); error != 0) {  // IOWQ-11
+      throw std::system_error{ENOMEM, std::system_category(),
+                              "wring: io_pool '" + name_ + "': its manager, or a first worker, was refused (" +
+                                  std::system_category().message(-error) + ")"};
+    }
   } catch (...) {
-    domain_->remove(*this);
-    for (queue* q : {&bounded_, &unbounded_}) q->await_unpinned();
+    end(std::chrono::nanoseconds::max());
     unregister();
     throw;
   }
+}
+
+void pool::make_queues(const io_pool_options& options) {
+  const unsigned bounded =
+      clamped(options.bounded != io_pool_options::by_default ? options.bounded
+                                                             : bounded_by_default(options, owners_place_.cpus.size()));
+  if (!of_nodes_) {
+    queues_.emplace_back(*this, account_kind::bounded, bounded);
+    queues_.emplace_back(*this, account_kind::unbounded, clamped(options.unbounded));
+    return;
+  }
+  const unsigned granted = user_ ? std::min(options.unbounded, user_->granted) : 0;  // IOWQ-12
+  const io_limits limits{.bounded = bounded, .unbounded = granted != 0 ? clamped(granted) : 0};
+  const base::topology& machine = core_.pools().topology();
+  queue_of_cpu_.resize(machine.possible());
+  for (const unsigned node : machine.nodes()) {
+    for (const base::topology::cpu& c : machine.all()) {
+      if (c.node == node) queue_of_cpu_[c.id] = static_cast<unsigned>(queues_.size());
+    }
+    queues_.emplace_back(*this, node, limits);
+    cpus_of_queue_.push_back(machine.cpus_of_node(node));
+  }
+  manager_ = std::make_unique<manager>(*this);
+}
+
+// IOWQ-32: of the caller's node, or of the first one if it has none.
+queue& pool::queue_of(io_work& it) noexcept {
+  if (!of_nodes_) return queues_[account_of(it) == account_kind::bounded ? 0 : 1];
+  const auto cpu = static_cast<unsigned>(std::max(base::syscall::current_cpu(), 0));
+  return queues_[cpu < queue_of_cpu_.size() ? queue_of_cpu_[cpu] : 0];
+}
+
+// Asked under the lock of a queue: of what the system says, only if the rest says no.
+bool pool::admits_unbounded(unsigned running, unsigned free) const noexcept {
+  const unsigned charged = user_->charged();
+  return admits(running, free, charged, user_->granted, false) ||
+         admits(running, free, charged, user_->granted, may_exceed_limits());
 }
 
 pool::~pool() {
@@ -86,9 +136,10 @@ void pool::unregister() noexcept {
 }
 
 // Whom the system refuses is tried again, or its items are failed, as ever.
-void pool::start() noexcept {
-  bounded_.run_note();
-  unbounded_.run_note();
+int pool::start() noexcept {
+  const int error = manager_ && !exiting() ? manager_->start() : 0;
+  for (queue& q : queues_) q.run_note();
+  return error;
 }
 
 const io_pool_options& valid(const io_pool_options& o) {
@@ -102,6 +153,10 @@ const io_pool_options& valid(const io_pool_options& o) {
   if (o.idle_timeout.count() < 1) refuse("idle_timeout is below 1 ms");
   if (o.idle_timeout > std::chrono::hours{24 * 365}) refuse("idle_timeout is above a year");
   if (o.creation > io_creation::by_owner) refuse("creation is none of its values");
+  if (o.profile > io_profile::node) refuse("profile is none of its values");
+  if (o.profile == io_profile::node && o.creation == io_creation::by_owner) {
+    refuse("creation is by_owner; in the profile node a manager makes the workers");
+  }
   if ((o.callbacks.do_work == nullptr) != (o.callbacks.free_work == nullptr)) {
     refuse("callbacks has one of do_work and free_work; it has both or neither");
   }
@@ -113,6 +168,13 @@ const io_pool_options& valid(const io_pool_options& o) {
 bool pool::enqueue(io_work& it) noexcept {
   if (!is_of_this_process()) {
     fail(it, -EOWNERDEAD);
+    return false;
+  }
+  if (of_nodes_ && !user_ && has(it, item_word::unbounded)) {  // IOWQ-12
+    core_.report().warn_once(
+        sched::reporter::topic::unbounded_without_user,
+        "io_pool '" + name_ + "' has no io_pool_options::user, so unbounded items fail. Said once");
+    fail(it, -ECANCELED);
     return false;
   }
   if (owner_makes_workers()) run_notes();
@@ -249,10 +311,17 @@ bool pool::may_make_workers_here() const noexcept {
   return self == nullptr || self->may_make_threads();
 }
 
-sched::place pool::place_of_workers() const {
+sched::place pool::place_of(const queue& q) const {
   sched::place there{.cpus = {}, .nice = owners_place_.nice};
-  const base::lock_guard lock{mu_};
-  there.cpus = cpus_;
+  {
+    const base::lock_guard lock{mu_};
+    there.cpus = cpus_;
+  }
+  if (!of_nodes_) return there;
+  const auto index = std::ranges::find_if(queues_, [&](const queue& other) { return &other == &q; }) - queues_.begin();
+  const std::vector<unsigned>& of_node = cpus_of_queue_[static_cast<std::size_t>(index)];
+  there.cpus = sched::common(there.cpus, of_node);
+  if (there.cpus.empty()) there.cpus = of_node;  // who would have no CPU stays on its node
   return there;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// pool: what stands behind an io_pool: two queues, the domain they hash in, and the threads of its workers.
+// pool: what stands behind an io_pool: its queues, the domain they hash in, and the threads of its workers.
 //
 // Threads: any. Locks: those of its queues; mu_ (rank leaf) for the CPUs and the list of threads to be joined.
 #pragma once
@@ -9,13 +9,16 @@
 #include "base/stable_pool.h"
 #include "iowq/hash_domain.h"
 #include "iowq/item.h"
+#include "iowq/manager.h"
 #include "iowq/queue.h"
+#include "iowq/user.h"
 #include "iowq/worker.h"
 #include "sched/core.h"
 #include "sched/place.h"
 
 #include <wring/io_pool.h>
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,7 +48,7 @@ class pool {
   // True: a worker runs it. Else it has been failed.
   bool enqueue(io_work& it) noexcept;
   bool enqueue(io_task& task) noexcept;
-  [[nodiscard]] queue& queue_of(io_work& it) noexcept { return has(it, item_word::unbounded) ? unbounded_ : bounded_; }
+  [[nodiscard]] queue& queue_of(io_work& it) noexcept;
   // By a worker, or without one: refused.
   void do_work(io_work& it, worker* by, int refusal) noexcept;
   // It is over, and nobody's any more; what depends on it and is to run, or to be failed, now.
@@ -54,6 +57,7 @@ class pool {
   void fail_all(work_list& items) noexcept;
   // (cancel.cc)
   io_cancel cancel(const matcher& match, io_which which) noexcept;
+  io_cancel cancel_for_good() noexcept;
 
   // ---- limits (limits.cc) ----
   io_limits set_limits(const io_limits& wanted) noexcept;
@@ -73,8 +77,13 @@ class pool {
   [[nodiscard]] bool rests() noexcept;
   [[nodiscard]] bool caller_is_inside() const noexcept;  // in an item of its own, or on its behalf (visit)
   [[nodiscard]] bool exiting() const noexcept { return exiting_.load(base::order::relaxed); }
-  void pin() noexcept { bounded_.pin(); }
-  void unpin() noexcept { bounded_.unpin(); }
+  // What is enqueued fails; all items of that kind do.
+  [[nodiscard]] bool refuses() const noexcept { return exiting() || cancelling_.load(base::order::relaxed); }
+  [[nodiscard]] bool is_over_for(account_kind k) const noexcept {
+    return cancelling_.load(base::order::relaxed) || (k == account_kind::unbounded && exiting());
+  }
+  void pin() noexcept { queues_.front().pin(); }
+  void unpin() noexcept { queues_.front().unpin(); }
 
   // ---- the registry ----
   // Around a visit, which may be one that ends it; the destructor waits.
@@ -82,8 +91,8 @@ class pool {
   void leave() noexcept { visits_.fetch_sub(1, base::order::release); }  // pairs with ~pool()
   // Its runtime ends before it.
   void outlive() noexcept { registry_ = nullptr; }
-  // The runtime has its threads now, for what was enqueued before.
-  void start() noexcept;
+  // The runtime has its threads now, for what was enqueued before. 0, or -errno: it has no manager.
+  [[nodiscard]] int start() noexcept;
   [[nodiscard]] bool is_of_a_thread() const noexcept { return of_a_thread_; }
 
   // ---- workers ----
@@ -93,10 +102,28 @@ class pool {
   void join_ended() noexcept;
   [[nodiscard]] bool may_make_workers_here() const noexcept;
   [[nodiscard]] bool owner_makes_workers() const noexcept { return creation_ == io_creation::by_owner; }
-  [[nodiscard]] sched::place place_of_workers() const;
+  [[nodiscard]] sched::place place_of(const queue& q) const;  // its workers'
+  // Changes with the CPUs of its workers.
+  [[nodiscard]] std::uint32_t moves() const noexcept { return moves_.load(base::order::relaxed); }
   [[nodiscard]] std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }
   [[nodiscard]] unsigned enough() const noexcept { return enough_.load(base::order::relaxed); }
   [[nodiscard]] bool looks() const noexcept;  // at workers that have announced nothing
+
+  // ---- profile node ----
+  [[nodiscard]] bool is_of_nodes() const noexcept { return of_nodes_; }
+  // It makes the workers.
+  [[nodiscard]] bool has_manager() const noexcept { return manager_ && manager_->is_up() && !exiting(); }
+  [[nodiscard]] manager& its_manager() noexcept { return *manager_; }
+  [[nodiscard]] std::deque<queue>& queues() noexcept { return queues_; }
+  // By who counts a thread in alive_.
+  void count_alive() noexcept { alive_.fetch_add(1, base::order::relaxed); }
+  void left_alive() noexcept;
+  // IOWQ-22: a worker of that kind more, or fewer.
+  void charge(account_kind k, int by) noexcept {
+    if (user_ && k == account_kind::unbounded) user_->charge(by);
+  }
+  // IOWQ-24
+  [[nodiscard]] bool admits_unbounded(unsigned running, unsigned free) const noexcept;
 
   [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == base::fork_generation(); }
   [[nodiscard]] detail::core& home() const noexcept { return core_; }
@@ -113,8 +140,9 @@ class pool {
   [[nodiscard]] unsigned clamped(unsigned workers) const noexcept;
   void use(std::vector<unsigned> asked) WRING_REQUIRES(mu_);
   [[nodiscard]] io_work* finish_task(io_task& task) noexcept;  // task.cc
-  void left_alive() noexcept;
   void unregister() noexcept;
+  [[nodiscard]] bool run_what_waits() noexcept;
+  void make_queues(const io_pool_options& options);
 
   detail::core& core_;
   const std::shared_ptr<iowq::domain> domain_;
@@ -127,12 +155,15 @@ class pool {
   const std::uint32_t owner_thread_;
   const std::uint32_t forks_;
   const bool of_a_thread_;
+  const bool of_nodes_;
+  const std::shared_ptr<user_account> user_;
   const bool owner_is_bound_;  // to some of the CPUs that the runtime might use
   registry* registry_;         // null: it has outlived its runtime
   base::atomic<unsigned> enough_;
   base::atomic<bool> exiting_{false};
+  base::atomic<bool> cancelling_{false};
   base::atomic<bool> exits_on_idle_{false};
-  base::atomic<std::uint32_t> alive_{0};   // workers that exist, or are being made
+  base::atomic<std::uint32_t> alive_{0};   // workers that exist, or are being made, and the manager
   base::atomic<std::uint32_t> visits_{0};  // of the registry
   base::stable_pool<worker> memory_;
   mutable base::mutex mu_{base::rank::leaf};
@@ -141,8 +172,12 @@ class pool {
   std::vector<unsigned> usable_ WRING_GUARDED_BY(mu_);
   std::vector<unsigned> asked_ WRING_GUARDED_BY(mu_);
   std::vector<unsigned> cpus_ WRING_GUARDED_BY(mu_);
-  queue bounded_;
-  queue unbounded_;
+  base::atomic<std::uint32_t> moves_{0};
+  // Profile task: of bounded and of unbounded items. Profile node: of each node. Constant.
+  std::deque<queue> queues_;
+  std::vector<unsigned> queue_of_cpu_;                // profile node: index in queues_, by number of the CPU
+  std::vector<std::vector<unsigned>> cpus_of_queue_;  // profile node: ascending
+  std::unique_ptr<manager> manager_;                  // profile node
 };
 
 }  // namespace wring::iowq

@@ -142,11 +142,13 @@ void registry::end_threads() noexcept {
 // ---- the runtime ----
 
 int registry::start_threads() {
-  for_each([](pool& p) {
+  int error = 0;
+  for_each([&](pool& p) {
     const visit inside{p};
-    p.start();
+    const int its_error = p.start();
+    if (error == 0) error = its_error;
   });
-  return 0;
+  return error;
 }
 
 void registry::follow_cpus() {

@@ -8,27 +8,32 @@
 
 namespace wring::iowq {
 
-io_account_stats queue::stats() const {
+void queue::add_stats(account_kind k, io_account_stats& to) const {
   const base::lock_guard lock{mu_};
-  io_account_stats s{};
-  s.workers = workers_;
-  s.workers_max = limit_;
-  s.workers_most = most_;
-  s.running = running_.load(base::order::relaxed);
-  s.free = free_count_;
-  s.queued = queued_;
+  const ledger& l = of(k);
+  to.workers += l.workers;
+  to.workers_max += l.limit;
+  to.workers_most += l.most;
+  to.running += l.running.load(base::order::relaxed);
+  to.free += l.free_count;
+  to.queued += l.queued;
   for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
-    s.held += w->held();
-    s.blocked += !w->is_free && !w->counts() ? 1U : 0U;
+    if (w->kind != k) continue;
+    to.held += w->held();
+    to.blocked += !w->is_free && !w->counts() ? 1U : 0U;
   }
-  s.stalled = stalled_;
-  s.started = started.load(base::order::relaxed);
-  s.cancelled = only_failed.load(base::order::relaxed);
-  s.refused = refused_identities.load(base::order::relaxed);
-  s.interrupts = interrupts.load(base::order::relaxed);
-  s.identity_changes = identity_changes.load(base::order::relaxed);
-  s.created = created_;
-  return s;
+  to.stalled = to.stalled || (stalled_ && l.queued != 0);
+  const counters& c = counted_[static_cast<std::size_t>(k)];
+  to.started += c.started.load(base::order::relaxed);
+  to.cancelled += c.only_failed.load(base::order::relaxed);
+  to.refused += c.refused_identities.load(base::order::relaxed);
+  to.interrupts += c.interrupts.load(base::order::relaxed);
+  to.identity_changes += c.identity_changes.load(base::order::relaxed);
+  to.created.enqueue += l.created.enqueue;
+  to.created.note += l.created.note;
+  to.created.retry += l.created.retry;
+  to.created.manager += l.created.manager;
+  to.created.refused += l.created.refused;
 }
 
 io_worker_stats worker::stats() const {
@@ -36,7 +41,8 @@ io_worker_stats worker::stats() const {
   io_worker_stats s{};
   s.name = name_;
   s.thread_id = tid_.load(base::order::relaxed);
-  s.bounded = home_->bounded();
+  s.bounded = kind == account_kind::bounded;
+  s.node = home_->node();
   s.state = is_free    ? io_worker_stats::state_kind::free
             : counts() ? io_worker_stats::state_kind::running
                        : io_worker_stats::state_kind::blocked;
@@ -56,10 +62,14 @@ io_pool_stats pool::stats() const {
   if (!is_of_this_process()) return s;
   s.exiting = exiting();
   s.exit_on_idle = exits_on_idle();
-  s.bounded = bounded_.stats();
-  s.unbounded = unbounded_.stats();
-  for (const queue* q : {&bounded_, &unbounded_}) {
-    q->for_each_worker([&](const worker& w) { s.workers.push_back(w.stats()); });
+  for (const queue& q : queues_) {
+    q.add_stats(account_kind::bounded, s.bounded);
+    q.add_stats(account_kind::unbounded, s.unbounded);
+    q.for_each_worker([&](const worker& w) { s.workers.push_back(w.stats()); });
+    if (!has_manager()) continue;
+    io_node_stats& n = s.nodes.emplace_back(io_node_stats{.node = q.node(), .bounded = {}, .unbounded = {}});
+    q.add_stats(account_kind::bounded, n.bounded);
+    q.add_stats(account_kind::unbounded, n.unbounded);
   }
   s.busy_buckets = domain_->busy();
   return s;
@@ -84,6 +94,10 @@ std::string pool::describe() const {
         s.exit_on_idle ? ", leaves when idle" : "", "\n");
   describe_account(w, "bounded", s.bounded);
   describe_account(w, "unbounded", s.unbounded);
+  for (const io_node_stats& n : s.nodes) {
+    w.put("  node ", n.node, ": ", n.bounded.workers, " bounded and ", n.unbounded.workers, " unbounded workers, ",
+          n.bounded.queued + n.unbounded.queued, " items wait\n");
+  }
   for (const io_worker_stats& worker : s.workers) {
     if (worker.state == io_worker_stats::state_kind::free) continue;
     w.put("  ", worker.name, " (thread ", worker.thread_id, "), ", worker.bounded ? "bounded" : "unbounded",
@@ -109,28 +123,33 @@ void queue::audit() const {
     WRING_CHECK(last.at(bucket) == nullptr || last.at(bucket) == before, bucket);  // in one piece
     last.at(bucket) = it;
   }
-  WRING_CHECK(waiting == queued_, waiting, queued_);
+  const unsigned queued = of(account_kind::bounded).queued + of(account_kind::unbounded).queued;
+  WRING_CHECK(waiting == queued, waiting, queued);
   WRING_CHECK(last == tail_);
   WRING_CHECK(!stalled_ || waiting != 0, waiting);
-  unsigned all = 0;
-  unsigned idle = 0;
-  for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
-    ++all;
-    idle += w->is_free ? 1U : 0U;
+  for (const account_kind k : both_kinds) {
+    const ledger& l = of(k);
+    unsigned all = 0;
+    unsigned idle = 0;
+    for (worker* w = all_.front(); w != nullptr; w = next_of_all(*w)) {
+      if (w->kind != k) continue;
+      ++all;
+      idle += w->is_free ? 1U : 0U;
+    }
+    unsigned listed = 0;
+    for (worker* w = l.free.front(); w != nullptr; w = free_links::next(*w)) ++listed;
+    WRING_CHECK(all == l.workers && idle == l.free_count && listed == l.free_count, all, l.workers, idle, listed,
+                l.free_count);
+    WRING_CHECK(l.has_free.load(base::order::relaxed) == (l.free_count != 0), l.free_count);
+    const unsigned running = l.running.load(base::order::relaxed);
+    WRING_CHECK(running + l.free_count <= l.workers, running, l.free_count, l.workers);
+    WRING_CHECK(serves(k) || (all == 0 && l.queued == 0), all, l.queued);
   }
-  unsigned listed = 0;
-  for (worker* w = free_.front(); w != nullptr; w = free_links::next(*w)) ++listed;
-  WRING_CHECK(all == workers_ && idle == free_count_ && listed == free_count_, all, workers_, idle, listed,
-              free_count_);
-  WRING_CHECK(has_free_.load(base::order::relaxed) == (free_count_ != 0), free_count_);
-  WRING_CHECK(running_.load(base::order::relaxed) + free_count_ <= workers_, running_.load(base::order::relaxed),
-              free_count_, workers_);
 }
 
 void pool::audit() const {
   if (!is_of_this_process()) return;
-  bounded_.audit();
-  unbounded_.audit();
+  for (const queue& q : queues_) q.audit();
   domain_->audit();
   memory_.audit();
 }

@@ -13,6 +13,7 @@ set(WRING_IOWQ_SOURCES
     iowq/io_pool.cc
     iowq/limits.cc
     iowq/look.cc
+    iowq/manager.cc
     iowq/owner.cc
     iowq/places.cc
     iowq/pool.cc
@@ -23,5 +24,6 @@ set(WRING_IOWQ_SOURCES
     iowq/spaces.cc
     iowq/supply.cc
     iowq/task.cc
+    iowq/user.cc
     iowq/wardrobe.cc
     iowq/worker.cc)

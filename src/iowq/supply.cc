@@ -15,20 +15,41 @@ constexpr std::chrono::hours longest_pause{24};
 }
 
 // Something may wait that could run: who is to see to it?
-queue::owed queue::decide(bool concurrent, trigger why) noexcept {
-  if (!wants_.load(base::order::relaxed)) return {};
-  const supply now = supply_for(numbers(), concurrent);
-  if (now == supply::leave || queued_ > 1) keep_looking();
+queue::owed queue::decide(account_kind k, bool concurrent, trigger why) noexcept {
+  const ledger& l = of(k);
+  if (!l.wants.load(base::order::relaxed)) return {};
+  const supply now = supply_for(numbers(k), concurrent);
+  if (now == supply::leave || l.queued > 1) keep_looking();
   switch (now) {
-    case supply::wake: return {.wake = &wake_free()};
+    case supply::wake: return {.wake = &wake_free(k)};
     case supply::make:
-      if (has_stopped() || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
-      if (pool_.may_make_workers_here()) return add_worker(why);
+      if (has_stopped(k) || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
+      if (pool_.has_manager()) {
+        of(k).needs_worker = true;
+        return {.manager = owed::tell::needs_worker};
+      }
+      if (pool_.may_make_workers_here()) return add_worker(k, why);
       if (!pool_.owner_makes_workers() || pool_.exiting()) leave_note();
       return {};
     case supply::leave: break;
   }
-  return {};
+  return {.manager = pool_.has_manager() ? owed::tell::will_look : owed::tell::nothing};
+}
+
+// How many workers it has made.
+unsigned queue::see_to_all(trigger why, bool concurrent) noexcept {
+  unsigned made = 0;
+  for (const account_kind k : both_kinds) {
+    if (!serves(k)) continue;
+    owed o;
+    {
+      const base::lock_guard lock{mu_};
+      o = decide(k, concurrent, why);
+    }
+    pay(o);
+    made += o.make != nullptr ? 1 : 0;
+  }
+  return made;
 }
 
 // For the timekeeper; an owner that makes its workers looks by itself.
@@ -37,29 +58,39 @@ void queue::leave_note() noexcept {
 }
 
 // K1
-queue::owed queue::add_worker(trigger why) noexcept {
+queue::owed queue::add_worker(account_kind k, trigger why) noexcept {
   worker* const w = pool_.new_worker();
-  if (w == nullptr) return {.no_memory = true};
-  w->begin_life(*this);
+  if (w == nullptr) return {.kind = k, .no_memory = true};
+  w->begin_life(*this, k);
   all_.push_back(*w);
-  ++workers_;
-  most_ = std::max(most_, workers_);
-  running_.fetch_add(1, base::order::seq_cst);  // pairs with left_count()
+  w->is_fixed = of_both_ && !has_fixed_ && !WRING_PLANT(nobody_is_fixed);
+  has_fixed_ = has_fixed_ || w->is_fixed;
+  ledger& l = of(k);
+  ++l.workers;
+  l.most = std::max(l.most, l.workers);
+  joined_count(k);
+  pool_.charge(k, 1);
   switch (why) {
-    case trigger::enqueue: ++created_.enqueue; break;
-    case trigger::note: ++created_.note; break;
-    case trigger::retry: ++created_.retry; break;
+    case trigger::enqueue: ++l.created.enqueue; break;
+    case trigger::note: ++l.created.note; break;
+    case trigger::retry: ++l.created.retry; break;
+    case trigger::manager: ++l.created.manager; break;
   }
-  return {.make = w};
+  return {.make = w, .kind = k};
 }
 
 // K2. False: what waited has been failed.
 bool queue::pay(const owed& o) noexcept {
   if (o.wake != nullptr) o.wake->wake();
-  if (o.no_memory) return !refused(nullptr, -ENOMEM);
+  switch (o.manager) {
+    case owed::tell::nothing: break;
+    case owed::tell::will_look: pool_.its_manager().expect(); break;
+    case owed::tell::needs_worker: pool_.its_manager().wake(); break;
+  }
+  if (o.no_memory) return !refused(o.kind, nullptr, -ENOMEM);
   if (o.make == nullptr) return true;
   pool_.join_ended();
-  if (const int error = o.make->start(); error != 0) return !refused(o.make, error);
+  if (const int error = o.make->start(); error != 0) return !refused(o.kind, o.make, error);
   o.make->let_go();
   return true;
 }
@@ -69,18 +100,22 @@ void queue::has_begun() noexcept {
   attempt_ = 0;
 }
 
+void queue::uncount(worker& w) noexcept {
+  leave(w);
+  of(w.kind).running.fetch_sub(1, base::order::seq_cst);  // pairs with decide()
+}
+
 // K5
-bool queue::refused(worker* w, int error) noexcept {
+bool queue::refused(account_kind k, worker* w, int error) noexcept {
   work_list failing;
-  owed o;
+  bool has_free = false;
   {
     const base::lock_guard lock{mu_};
     if (w != nullptr) {
-      leave(*w);
-      running_.fetch_sub(1, base::order::seq_cst);  // pairs with decide()
+      uncount(*w);
     }
-    ++created_.refused;
-    switch (after(error, ++attempt_, pool_.exiting(), workers_)) {
+    ++of(k).created.refused;
+    switch (after(error, ++attempt_, pool_.exiting(), all_workers())) {
       case after_refusal::retry:
         base::sometimes("the creation of an I/O worker is tried again");
         if (!retry_.armed) arm(retry_, retry_delay_ms(attempt_), fire<&queue::retry_is_due>);
@@ -88,20 +123,20 @@ bool queue::refused(worker* w, int error) noexcept {
       // Somebody is there who looks at the end of its item, which may wait for one that waits here.
       case after_refusal::give_up:
         attempt_ = 0;
-        if (wants_.load(base::order::relaxed) && !has_stopped() && !later_.armed) {
+        if (of(k).wants.load(base::order::relaxed) && !has_stopped(k) && !later_.armed) {
           const auto pause = std::min<std::chrono::milliseconds>(pool_.home().options().creation_retry, longest_pause);
           arm(later_, static_cast<unsigned>(pause.count()), fire<&queue::later_is_due>);
         }
         break;
       case after_refusal::fail_all:
         attempt_ = 0;
-        unlink_all(failing);
+        unlink_all(k, failing);
         break;
     }
-    if (free_count_ != 0) o = decide(false, trigger::note);
+    has_free = numbers(k).free != 0;
   }
   if (w != nullptr) pool_.forget_worker(*w);
-  pay(o);
+  if (has_free) see_to_all(trigger::note);
   const bool failed_some = !failing.empty();
   pool_.fail_all(failing);
   return failed_some;
@@ -132,39 +167,27 @@ void queue::note_is_due() {
 }
 
 // K6
-unsigned queue::run_note() noexcept {
-  owed o;
-  {
-    const base::lock_guard lock{mu_};
-    o = decide(false, trigger::note);
-  }
-  pay(o);
-  return o.make != nullptr ? 1 : 0;
-}
+unsigned queue::run_note() noexcept { return see_to_all(trigger::note); }
 
 void queue::retry_is_due() { try_again(retry_); }
 void queue::later_is_due() { try_again(later_); }
 
 void queue::try_again(alarm& due) noexcept {
-  owed o;
   {
     const base::lock_guard lock{mu_};
     due.armed = false;
-    o = decide(false, trigger::retry);
   }
-  pay(o);
+  see_to_all(trigger::retry);
 }
 
-unsigned queue::set_limit(unsigned limit) noexcept {
-  owed o;
+unsigned queue::set_limit(account_kind k, unsigned limit) noexcept {
   unsigned before = 0;
   {
     const base::lock_guard lock{mu_};
-    before = limit_;
-    if (limit != 0) limit_ = limit;
-    o = decide(false, trigger::note);
+    before = of(k).limit;
+    if (limit != 0) of(k).limit = limit;
   }
-  pay(o);
+  see_to_all(trigger::note);
   return before;
 }
 

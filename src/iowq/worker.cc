@@ -17,8 +17,10 @@ worker::worker() noexcept {
   repeat_.cookie = reinterpret_cast<std::uintptr_t>(this);
 }
 
-void worker::begin_life(queue& home) noexcept {
+void worker::begin_life(queue& home, account_kind of) noexcept {
   home_ = &home;
+  kind = of;
+  is_fixed = false;
   holders_.store(2, base::order::relaxed);
   std::snprintf(name_, sizeof name_, "io-wrk-%u", home.home().owner_thread());
 }
@@ -38,9 +40,13 @@ void worker::main(void* self) {
 void worker::take_place() noexcept {
   tid_.store(base::thread_id(), base::order::relaxed);
   interruptee_.accept();
-  const sched::place there = home_->home().place_of_workers();
-  static_cast<void>(there.take_cpus());  // what is refused stays as it is
-  static_cast<void>(there.take_nice());
+  take_cpus();
+  static_cast<void>(home_->home().place_of(*home_).take_nice());  // what is refused stays as it is
+}
+
+void worker::take_cpus() noexcept {
+  moved_ = home_->home().moves();
+  static_cast<void>(home_->home().place_of(*home_).take_cpus());
 }
 
 void worker::run() noexcept {
@@ -51,7 +57,10 @@ void worker::run() noexcept {
   bool goes_on = true;
   while (goes_on) {
     switch (home_->next(*this)) {
-      case queue::turn::run: goes_on = run_chain(); break;
+      case queue::turn::run:
+        if (home_->home().has_manager() && moved_ != home_->home().moves()) take_cpus();  // IOWQ-102
+        goes_on = run_chain();
+        break;
       case queue::turn::park: goes_on = park(); break;
       case queue::turn::leave: goes_on = false; break;
       case queue::turn::undress:
@@ -152,9 +161,10 @@ bool worker::run_chain() noexcept {
     it = bucket_ != no_bucket ? next_held() : nullptr;
     // IOWQ-61
     const bool goes_on_with_it = follower != nullptr && it == nullptr && !has(*follower, item_word::hashed) &&
-                                 &its_pool.queue_of(*follower) == home_;
+                                 home_->serves(account_of(*follower)) && account_of(*follower) == kind;
     if (it == nullptr && bucket_ != no_bucket) {
-      its_pool.domain().release(bucket_, goes_on_with_it ? nullptr : home_);  // else it looks there itself, and soon
+      // Else it looks there itself, and soon; but not for items of a kind that it may not change to.
+      its_pool.domain().release(bucket_, goes_on_with_it || its_pool.is_of_nodes() ? nullptr : home_);
       bucket_ = no_bucket;
     }
     if (goes_on_with_it) {
@@ -169,17 +179,17 @@ bool worker::run_chain() noexcept {
 
 // IOWQ-60: what the item is to find, before it is begun. False: the worker cannot give its identity.
 bool worker::dress_for(io_work& it, int& refusal) noexcept {
-  if (has(it, item_word::cancelled) || (home_->home().exiting() && has(it, item_word::unbounded))) {
+  if (has(it, item_word::cancelled) || home_->home().is_over_for(account_of(it))) {
     refusal = -ECANCELED;
     return true;
   }
   const detail::identity_data* const wanted = detail::identity_data::of(access::as(it));
   if (wanted != wardrobe_->worn()) {
-    home_->identity_changes.fetch_add(1, base::order::relaxed);
+    home_->counted(kind).identity_changes.fetch_add(1, base::order::relaxed);
     switch (wardrobe_->put_on(wanted)) {
       case detail::dressing::ok: break;
       case detail::dressing::refused:
-        home_->refused_identities.fetch_add(1, base::order::relaxed);
+        home_->counted(kind).refused_identities.fetch_add(1, base::order::relaxed);
         refusal = -EPERM;
         break;
       case detail::dressing::tainted: return false;
@@ -193,8 +203,8 @@ bool worker::dress_for(io_work& it, int& refusal) noexcept {
 io_work* worker::run_item(io_work& it, int refusal) noexcept {
   const bool inside = refusal == 0 && has(it, item_word::interruptible);
   if (inside && !enter(open)) refusal = -ECANCELED;
-  home_->started.fetch_add(1, base::order::relaxed);
-  if (refusal != 0) home_->only_failed.fetch_add(1, base::order::relaxed);
+  home_->counted(kind).started.fetch_add(1, base::order::relaxed);
+  if (refusal != 0) home_->counted(kind).only_failed.fetch_add(1, base::order::relaxed);
   pool& its_pool = home_->home();
   its_pool.do_work(it, this, refusal);
   if (current() != this) std::exit(EXIT_SUCCESS);  // the callable forked, and this is the forked process (IOWQ-U16)
@@ -212,7 +222,7 @@ void worker::end_item() noexcept {
     before = word_.exchange(((before >> turn_shift) + 1) << turn_shift, base::order::acq_rel);  // tell(), look()
   }
   blocking_depth_ = open_depth_ = 0;  // a scope that outlived its item
-  if (!is_counted(before)) home_->joined_count();
+  if (!is_counted(before)) home_->joined_count(kind);
 }
 
 }  // namespace wring::iowq

@@ -35,7 +35,7 @@ class worker : public sched::counted_thread {
   [[nodiscard]] static worker* current() noexcept { return slot::get(); }
 
   // ---- its queue, with its lock ----
-  void begin_life(queue& home) noexcept;
+  void begin_life(queue& home, account_kind of) noexcept;
   // What it took: `first`, and what it holds behind that, of the bucket.
   static constexpr unsigned no_bucket = ~0U;
   void take(io_work& first, work_list& rest, unsigned bucket) noexcept;
@@ -51,7 +51,9 @@ class worker : public sched::counted_thread {
   // Its item waits in the kernel, or does not any more, as a look says. True: it has left the count, or joined it.
   enum class looked : std::uint8_t { same, left, joined };
   [[nodiscard]] looked look() noexcept;
-  bool is_free = false;  // on the list of the idle ones
+  bool is_free = false;   // on the list of the idle ones
+  bool is_fixed = false;  // never leaves (IOWQ-44)
+  account_kind kind{};    // whose worker it is; read by itself, too, which changes it
   worker* next_all = nullptr;
   worker* prev_all = nullptr;
   worker* next_free = nullptr;
@@ -104,6 +106,7 @@ class worker : public sched::counted_thread {
   io_work* next_held() noexcept;
   void publish(io_work& it) noexcept;
   void take_place() noexcept;
+  void take_cpus() noexcept;
   void take_interrupts() noexcept;
   void tell() noexcept WRING_REQUIRES(mu_);
   void await_repeat() noexcept;
@@ -123,7 +126,8 @@ class worker : public sched::counted_thread {
   unsigned bucket_ = no_bucket;             // of its chain; itself, after take()
   unsigned blocking_depth_ = 0;             // itself
   unsigned open_depth_ = 0;
-  unsigned last_cpu_ = 0;  // when it parked last
+  unsigned last_cpu_ = 0;    // when it parked last
+  std::uint32_t moved_ = 0;  // pool::moves(), when it last went to its CPUs
 
   mutable base::mutex mu_{base::rank::io_worker};
   io_work* current_ WRING_GUARDED_BY(mu_) = nullptr;  // filled with the queue's lock, too

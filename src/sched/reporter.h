@@ -29,7 +29,8 @@ class reporter {
     timekeeper,
     system_flush,
     too_early,
-    started_early
+    started_early,
+    unbounded_without_user
   };
   void warn_once(topic t, const std::string& text);
   // The call would hang or corrupt. Returns only if a handler is set and returns; the call then gives up.

@@ -1314,6 +1314,10 @@ void add_io_pool_options(table& t) {
   t["io_pool(options) | creation none of its values"] = [] {
     return pool_of({.creation = static_cast<io_creation>(7)});
   };
+  t["io_pool(options) | profile none of its values"] = [] { return pool_of({.profile = static_cast<io_profile>(7)}); };
+  t["io_pool(options) | profile node, and creation by_owner"] = [] {
+    return pool_of({.creation = io_creation::by_owner, .profile = io_profile::node});
+  };
   t["io_pool(options) | callbacks.do_work without free_work"] = [] {
     return pool_of({.callbacks = {.do_work = [](io_work&, io_call&, void*) {}}});
   };
@@ -1364,6 +1368,15 @@ void add_io_pool_options(table& t) {
   t["hash_domain::set_options(options) | bounded = 0"] = [] {
     return with_runtime(
         [](runtime& rt, ear&) { return answer_of([&] { hash_domain{rt}.set_options({.bounded = 0}); }); });
+  };
+  t["hash_domain::set_options(options) | profile node"] = [] {
+    return with_runtime([](runtime& rt, ear&) {
+      return answer_of([&] { hash_domain{rt}.set_options({.profile = io_profile::node}); });
+    });
+  };
+  t["io_user(granted) | 0"] = [] {
+    const io_user user{0};
+    return "granted " + std::to_string(user.granted()) + ", charged " + std::to_string(user.charged());
   };
   t["hash_domain::this_threads_pool() | set_options() with an interrupt_signal other than that of the process"] = [] {
     return with_pool([](io_pool& first) {
@@ -1538,12 +1551,22 @@ void add_io_items(table& t) {
 }
 
 void add_io_pools(table& t) {
-  t["io_pool::cancel(match), cancel(item), cancel_tagged(tag), cancel_all() | there is no such item"] = [] {
+  t["io_pool::submit(options, f, done) | unbounded, in profile node without a user"] = [] {
+    return with_pool([](io_pool& pool) { return submitted(pool, {.unbounded = true}); }, {.profile = io_profile::node});
+  };
+  t["io_pool::submit(options, f, done) | after cancel_for_good()"] = [] {
+    return with_pool([](io_pool& pool) {
+      pool.cancel_for_good();
+      return submitted(pool);
+    });
+  };
+  t["io_pool::cancel(match), cancel(item), cancel_tagged(tag), cancel_all(), cancel_for_good() | there is no such "
+    "item"] = [] {
     return with_pool([](io_pool& pool) {
       const io_work other;
       const std::set<std::string> all{told(pool.cancel([](const io_work&) noexcept { return true; })),
                                       told(pool.cancel(other)), told(pool.cancel_tagged(&other)),
-                                      told(pool.cancel_all())};
+                                      told(pool.cancel_all()), told(pool.cancel_for_good())};
       return all.size() == 1 ? *all.begin() : "not all the same";
     });
   };

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // io_pool: items, buckets, blocking, cancelling and the end, under every schedule that the seeds find.
+#include "support/io_ends.h"
 #include "support/sim_test.h"
-
-#include "base/sync.h"
 
 #include <wring/blocking.h>
 #include <wring/io_pool.h>
@@ -16,54 +15,17 @@
 namespace {
 
 namespace sim = wring::sim;
-namespace base = wring::base;
+using sim::test::device;
+using sim::test::ends;
 using wring::io_call;
 using wring::io_cancel;
-using wring::io_item_options;
 using wring::io_pool;
-using wring::io_which;
-
-// What a call waits for: a file that is not ready, say.
-class device {
- public:
-  void ready() noexcept { word_.store(1, base::order::release); }  // pairs with interruptee::call()
-  long use(io_call& call) noexcept { return call.system_call(0, reinterpret_cast<long>(&word_)); }
-
- private:
-  base::atomic<std::uint32_t> word_{0};
-};
 
 wring::runtime make_runtime(wring::detection detect = wring::detection::announced) {
   wring::runtime_options o{.cpus = 2, .stall_floor = std::chrono::milliseconds{5}, .detect = detect};
   const sim::calm nothing_fails;
   return wring::runtime{o};
 }
-
-// Each item has one end: it has run, or failed.
-class ends {
- public:
-  explicit ends(std::size_t items) : ran_(items), failed_(items) {}
-  void ran(std::size_t i) { sim::check(++ran_.at(i) == 1 && failed_.at(i) == 0, "an item runs once", i); }
-  auto done(std::size_t i) {
-    return [this, i](std::error_code e) {
-      if (!e) {
-        sim::check(ran_.at(i) == 1, "who is told that it has run, has run", i);
-      } else {
-        sim::check(ran_.at(i) == 0, "who is told that it has not run, has not", i);
-        ++failed_.at(i);
-      }
-      ++over_;
-    };
-  }
-  [[nodiscard]] bool has_run(std::size_t i) const { return ran_.at(i) == 1; }
-  [[nodiscard]] std::size_t size() const noexcept { return ran_.size(); }
-  void check_all() const { sim::check(over_ == ran_.size(), "each item is over once", over_); }
-
- private:
-  std::vector<int> ran_;
-  std::vector<int> failed_;
-  std::size_t over_ = 0;
-};
 
 class io_pools : public testing::TestWithParam<sim::profile> {};
 
@@ -381,14 +343,6 @@ TEST_P(io_pools, a_shutdown_ends_all_pools_there_are) {
   EXPECT_SIM_EVENT(r, "a pool came too late", 0.02);
 }
 
-INSTANTIATE_TEST_SUITE_P(profiles, io_pools,
-                         testing::Values(sim::profile::none, sim::profile::usual, sim::profile::hostile),
-                         [](const auto& profile) -> std::string {
-                           switch (profile.param) {
-                             case sim::profile::none: return "none";
-                             case sim::profile::usual: return "usual";
-                             default: return "hostile";
-                           }
-                         });
+INSTANTIATE_TEST_SUITE_P(profiles, io_pools, sim::test::all_profiles, sim::test::name_of);
 
 }  // namespace

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "iowq/manager.h"
+
+#include "iowq/pool.h"
+#include "iowq/queue.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace wring::iowq {
+
+namespace {
+constexpr std::chrono::seconds look_interval{1};  // IOWQ-40
+}
+
+int manager::start() noexcept {
+  if (is_up()) return 0;
+  base::completion ready;
+  ready_ = &ready;
+  std::snprintf(name_, sizeof name_, "io-mgr-%u", pool_.owner_thread());
+  pool_.count_alive();
+  const int error =
+      base::thread_create(thread_, {.name = name_, .stack_bytes = pool_.home().options().stack_bytes}, main, this);
+  if (error != 0) {
+    pool_.left_alive();
+    return error;
+  }
+  has_thread_.store(true, base::order::relaxed);
+  ready.wait();
+  return error_;
+}
+
+void manager::join() noexcept {
+  if (has_thread_.exchange(false, base::order::relaxed)) base::thread_join(thread_);
+}
+
+void manager::main(void* self) {
+  manager& m = *static_cast<manager*>(self);
+  m.run();
+}
+
+void manager::run() noexcept {
+  const visit inside{pool_};
+  for (queue& q : pool_.queues()) {
+    if (error_ = q.make_fixed_worker(); error_ != 0) break;
+  }
+  is_up_.store(true, base::order::relaxed);
+  ready_->complete();
+  base::instant next_look = base::never;
+  while (!pool_.exiting()) {
+    // Who enqueues has said that something waits before it asks whether this sleeps.
+    rests_.store(true, base::order::seq_cst);  // pairs with expect()
+    if (anything_waits()) {
+      rests_.store(false, base::order::relaxed);
+      if (next_look == base::never) next_look = base::clock::now() + look_interval;
+    } else {
+      next_look = base::never;
+    }
+    const bool told = parker_.park(next_look);
+    rests_.store(false, base::order::relaxed);
+    const bool looks = !told || (next_look != base::never && base::clock::now() >= next_look);
+    if (looks) {
+      base::sometimes("the manager has looked by itself");
+      next_look = base::never;
+    }
+    for (queue& q : pool_.queues()) q.manage(looks);
+  }
+  pool_.left_alive();  // the last touch, but for join()
+}
+
+bool manager::anything_waits() noexcept {
+  return std::ranges::any_of(pool_.queues(), [](const queue& q) { return q.wants(); });
+}
+
+void manager::expect() noexcept {
+  if (WRING_PLANT(manager_not_told_of_what_waits)) return;
+  if (rests_.load(base::order::seq_cst) && rests_.exchange(false, base::order::relaxed)) wake();  // pairs with run()
+}
+
+// ---- what it does with a queue (README.md, 7) ----
+
+int queue::make_fixed_worker() noexcept {
+  owed o;
+  {
+    const base::lock_guard lock{mu_};
+    o = add_worker(account_kind::bounded, trigger::manager);
+  }
+  if (o.make == nullptr) return -ENOMEM;
+  const int error = o.make->start();
+  if (error == 0) {
+    o.make->let_go();
+    return 0;
+  }
+  {
+    const base::lock_guard lock{mu_};
+    uncount(*o.make);
+  }
+  pool_.forget_worker(*o.make);
+  return error;
+}
+
+void queue::manage(bool anyway) noexcept {
+  for (const account_kind k : both_kinds) {
+    owed o;
+    {
+      const base::lock_guard lock{mu_};
+      ledger& l = of(k);
+      const account now = numbers(k);
+      const bool needed = std::exchange(l.needs_worker, false) || anyway;
+      if (needed && l.wants.load(base::order::relaxed) && now.free == 0 && now.workers < now.limit && !retry_.armed &&
+          !has_stopped(k)) {
+        o = add_worker(k, trigger::manager);
+      }
+    }
+    pay(o);
+  }
+}
+
+}  // namespace wring::iowq
