@@ -59,7 +59,7 @@ class descriptor {
 std::vector<unsigned> affinity() {
   std::vector<unsigned> cpus;
   // The kernel refuses a mask smaller than its own, so ask with growing ones.
-  for (unsigned size = 1024; size <= mask_cpus_max; size *= 2) {
+  for (const unsigned size : {1024U, 8192U, mask_cpus_max}) {
     const cpu_mask mask{size};
     if (!mask) break;
     if (::sched_getaffinity(0, mask.bytes(), mask.set()) == 0) {

@@ -246,12 +246,12 @@ void core::set_default_scope(affinity_scope scope) {
 
 // From now on queues are divided as their scopes say (WQ-145).
 const base::topology& core::topology() {
-  // Pairs with the store below: queues that were there before are divided for who comes later.
-  if (queues_are_divided_.load(base::order::acquire)) return pools_.topology();
+  // It hands nothing on: who does not see yet how a queue is divided goes where everybody went before.
+  if (queues_are_divided_.load(base::order::relaxed)) return pools_.topology();
   const base::topology& machine = pools_.topology();
   try {
     for_each_component([](component& c) { c.follow_cpus(); });
-    queues_are_divided_.store(true, base::order::release);
+    queues_are_divided_.store(true, base::order::relaxed);
   } catch (const std::exception&) {
     base::sometimes("queues could not be divided");  // they stay as they are, and who comes next tries again
   }

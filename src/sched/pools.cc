@@ -24,7 +24,7 @@ base::topology topology_of(const std::string& description, const place& home) {
 // Items name pools by so many bits.
 [[noreturn]] void refuse_crowd() {
   throw std::system_error{std::make_error_code(std::errc::invalid_argument),
-                          "wring: that needs one more than the " + std::to_string(pools::index_max) +
+                          "wring: that needs one more than the " + std::to_string(pools::index_max + 1) +
                               " pools there can be; give queues the same attributes to share pools"};
 }
 

@@ -120,10 +120,7 @@ void worker_pool::keep_floor(base::instant now) noexcept {
   const std::chrono::nanoseconds floor = services_.options.stall_floor;
   if (floor.count() == 0 || !services_.detect.keeps_floor() || now - progress_since_ < floor || !more()) return;
   progress_since_ = now;
-  if (word_.load().awake < target()) {  // a slot is free: somebody was refused before, or is on the way
-    notify();
-    return;
-  }
+  if (word_.load().awake < target()) return;  // somebody is on the way, or was refused and is tried again
   worker* longest = nullptr;
   base::instant before = base::never;
   for_each_worker([&](worker& w) {

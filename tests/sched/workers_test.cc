@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <string>
+#include <thread>
 
 namespace wring {
 namespace {
@@ -227,6 +228,28 @@ TEST(workers, a_pool_of_one_worker_runs_everything) {
   two.flush();
   EXPECT_EQ(runs.load(), 500);
   rt.warnings.ignore();
+}
+
+// WQ-143: what workers do is asked for while queues come and go: seen by the thread sanitizer.
+TEST(workers, are_described_while_queues_come_and_go) {
+  test_runtime rt;
+  std::atomic<bool> over{false};
+  std::thread watcher{[&] {
+    while (!over.load()) {
+      for (const worker_stats& w : rt->stats().workers) {
+        if (w.state != worker_stats::state_kind::idle) {
+          EXPECT_FALSE(w.description.empty());
+        }
+      }
+    }
+  }};
+  for (int i = 0; i < 500; ++i) {
+    const std::string name = "short-lived " + std::to_string(i);
+    workqueue queue{rt, {.name = name}};
+    for (int k = 0; k < 4; ++k) queue.submit([] {});
+  }
+  over.store(true);
+  watcher.join();
 }
 
 }  // namespace

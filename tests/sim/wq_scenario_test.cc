@@ -331,6 +331,27 @@ TEST(wq_scenario, what_was_written_before_a_refused_queue_call_is_seen) {
   EXPECT_SIM_EVENT(report, "refused, because pending", 0.3);
 }
 
+// WQ-64, WQ-95: who queues an item that somebody has just cancelled hands on what that one has written.
+TEST(wq_scenario, what_was_written_before_a_cancellation_is_seen_by_who_runs_next) {
+  const auto report = sim::explore({.seeds = 1000, .timers = false}, [] {
+    world w;
+    base::atomic<int> written{0};
+    int seen = -1;
+    wring::workqueue q{w, {.name = "handover"}};
+    wring::delayed_work item{[&] { seen = written.load(order::relaxed); }};
+    q.queue_delayed(item, std::chrono::hours{10'000});
+    sim::thread canceller{[&] {
+      written.store(1, order::relaxed);
+      sim::check(item.cancel(), "it was pending");
+    }};
+    while (!q.queue_delayed(item, 0ms)) sim::point();
+    item.flush();
+    sim::check(seen == 1, "who queues it comes after who has cancelled it", seen);
+    canceller.join();
+  });
+  EXPECT_SIM_OK(report);
+}
+
 // ---- queues come and go -----------------------------------------------------------------------------------
 
 // Memory of queues is recycled; a canceller may still hold the old one's address.

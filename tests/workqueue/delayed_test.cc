@@ -12,7 +12,10 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <fstream>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace wring {
@@ -294,6 +297,40 @@ TEST(delayed, a_delay_that_ends_after_its_queue_is_reported_and_dropped) {
   rt.warnings.ignore();
   EXPECT_TRUE(next.queue_delayed(orphan, 1h)) << "the item can be used again";
   EXPECT_TRUE(orphan.cancel());
+}
+
+// How often a thread of this name has gone to sleep.
+long times_asleep(const std::string& name) {
+  for (const std::string& id : test::entries_of("/proc/self/task")) {
+    if (test::name_of_thread(id) != name) continue;
+    std::ifstream status{"/proc/self/task/" + id + "/status"};
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("voluntary_ctxt_switches:")) return std::stol(line.substr(line.find(':') + 1));
+    }
+  }
+  return -1;
+}
+
+// WQ-50: only a delay that ends before all others wakes the timekeeper.
+TEST(delayed, a_delay_that_ends_later_than_others_wakes_nobody) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "far away"}};
+  timed soon;
+  queue.queue_delayed(soon.item, 1ms);
+  soon.ran.wait();  // the timekeeper has come by
+  delayed_work first{[] {}};
+  queue.queue_delayed(first, 1h);
+  long before = 0;
+  eventually([&] { return std::exchange(before, times_asleep("wring/time")) == times_asleep("wring/time"); });
+  ASSERT_GE(before, 1);
+  std::deque<delayed_work> later;
+  for (int i = 0; i < 10'000; ++i) {
+    queue.queue_delayed(later.emplace_back([] {}), 2h);
+    std::this_thread::yield();
+  }
+  EXPECT_LT(times_asleep("wring/time") - before, 20);
+  first.cancel();
+  for (delayed_work& item : later) EXPECT_TRUE(item.cancel());
 }
 
 // The largest delay is far away, not in the past.

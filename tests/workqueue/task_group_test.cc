@@ -3,12 +3,17 @@
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
+#include "base/thread_state.h"
+
 #include <wring/wring.h>
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -140,6 +145,67 @@ TEST(task_group, several_threads_may_run_and_wait_on_one_group) {
 }
 
 // WQ-46.
+// Which thread runs a child that has `behind` newer items of others behind it, while the only worker is stuck until the
+// one who waits for the child sleeps.
+std::thread::id who_runs_a_child(int behind) {
+  test_runtime rt{{.cpus = 1, .stall_floor = std::chrono::milliseconds{0}, .detect = detection::announced}};
+  workqueue queue{rt, {.name = "deep"}};
+  gate entered;
+  gate leave;
+  queue.submit([&] {
+    entered.open();
+    leave.wait();
+  });
+  entered.wait();
+  task_group group{queue};
+  std::thread::id who;
+  group.run([&] { who = std::this_thread::get_id(); });
+  for (int i = 0; i < behind; ++i) queue.submit([] {});
+  const auto waiter = static_cast<std::uint32_t>(::gettid());
+  std::thread rescuer{[&] {
+    test::eventually([&] { return base::look_at_thread(waiter).state == 'S'; });
+    leave.open();
+  }};
+  group.wait();
+  rescuer.join();
+  queue.flush();
+  return who;
+}
+
+// WQ-60: who waits from outside looks for children among the newest 256 items; a longer search would hold up the queue.
+TEST(task_group, a_waiter_from_outside_looks_at_256_items) {
+  EXPECT_EQ(who_runs_a_child(0), std::this_thread::get_id());
+  EXPECT_EQ(who_runs_a_child(255), std::this_thread::get_id());
+  EXPECT_NE(who_runs_a_child(256), std::this_thread::get_id());
+}
+
+// An error is kept and taken by many threads, each after the one before it: seen by the thread sanitizer.
+TEST(task_group, errors_are_kept_and_taken_by_many_at_once) {
+  test_runtime rt;
+  workqueue queue{rt, {.name = "errors"}};
+  task_group group{queue};
+  std::atomic<int> caught{0};
+  constexpr int rounds = 400;
+  test::together(4, [&](int who) {
+    for (int i = 0; i < rounds; ++i) {
+      group.run([] { throw std::runtime_error{"on purpose"}; });
+      if (who % 2 != 0) continue;
+      try {
+        group.wait();
+      } catch (const std::runtime_error& e) {
+        EXPECT_STREQ(e.what(), "on purpose");
+        ++caught;
+      }
+    }
+  });
+  try {
+    group.wait();
+  } catch (const std::runtime_error&) {
+    ++caught;
+  }
+  EXPECT_GE(caught.load(), 1);
+}
+
 TEST(task_group, run_on_a_draining_queue_returns_false_and_wait_does_not_wait_for_it) {
   test_runtime rt;
   workqueue queue{rt, {.name = "refusing"}};
