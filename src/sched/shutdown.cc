@@ -67,13 +67,16 @@ shutdown_report core::shutdown(std::chrono::nanoseconds limit) {
 
   const sightings before = look_around(pools_);
   base::parker nobody_unparks;
+  const auto looked_after = [this] {
+    if (!time_.has_thread()) time_.kick();  // whose thread was refused
+    return at_rest();
+  };
   bool rest = at_rest();
   if (!rest) start_for("shutdown() of a runtime whose queues are not empty");
   for (auto pause = first_look; !rest && base::clock::now() - begin < limit;
        pause = std::min(2 * pause, longest_look)) {
     nobody_unparks.park(std::min(base::clock::now() + pause, begin + limit));
-    if (!time_.has_thread()) time_.kick();  // whose thread was refused
-    rest = at_rest();
+    rest = looked_after();
   }
   if (rest) {
     const base::lock_guard lock{ending_mu_};

@@ -208,7 +208,7 @@ void task_group::sleep(const detail::group_wait* inside) noexcept {
     }
     if (inside != nullptr && (seen & inside_sleeper) == 0) return;  // another wait has ended: look again
     if ((seen & sleeper) == 0 &&
-        !word.compare_exchange_weak(seen, seen | sleeper, base::order::acq_rel, base::order::relaxed)) {
+        !word.compare_exchange_weak(seen, seen | sleeper, base::order::relaxed, base::order::relaxed)) {
       base::cpu_relax();
       continue;
     }

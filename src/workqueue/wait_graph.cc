@@ -112,12 +112,17 @@ bool wait_graph::has(std::uint64_t from, std::uint64_t to) noexcept {
   return false;
 }
 
+// As found by this search, from `before`.
+wait_graph::number wait_graph::marked(number n, number before) noexcept {
+  at(n).before = before;
+  at(n).search = searches_;
+  return n;
+}
+
 // The shortest one. Breadth first: from the end of the edge that closes it to where that begins.
 void wait_graph::find_circle(number closing, circle& found) noexcept {
   ++searches_;
-  reached_.assign(1, closing);
-  at(closing).before = 0;
-  at(closing).search = searches_;
+  reached_.assign(1, marked(closing, 0));
   for (std::size_t i = 0; i < reached_.size(); ++i) {
     const number last = reached_[i];
     if (at(last).to == at(closing).from) {
@@ -130,10 +135,7 @@ void wait_graph::find_circle(number closing, circle& found) noexcept {
       return;
     }
     for (number n = bucket_of(at(last).to); n != 0; n = at(n).next) {
-      if (at(n).from != at(last).to || at(n).search == searches_) continue;
-      at(n).before = last;
-      at(n).search = searches_;
-      reached_.push_back(n);
+      if (at(n).from == at(last).to && at(n).search != searches_) reached_.push_back(marked(n, last));
     }
   }
 }

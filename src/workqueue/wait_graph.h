@@ -111,6 +111,7 @@ class wait_graph {
   void link(number n) noexcept WRING_REQUIRES(mu_);
   void link_all() noexcept WRING_REQUIRES(mu_);
   void find_circle(number closing, circle& found) noexcept WRING_REQUIRES(mu_);
+  number marked(number n, number before) noexcept WRING_REQUIRES(mu_);
   void report(const circle& c);
 
   sched::reporter& report_;
