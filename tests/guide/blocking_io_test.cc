@@ -240,6 +240,23 @@ TEST(blocking_io, an_item_never_runs_as_somebody_else) {
   // [/client]
 }
 
+// IOWQ-12, IOWQ-22.
+TEST(blocking_io, a_pool_of_nodes_charges_a_user) {
+  test_runtime rt;
+  pipe_of_a_test pipe;
+  // [node]
+  const wring::io_user clients{100};  // so many workers for what may last for ever, over all pools that name it
+  wring::io_pool shared{rt, {.name = "shared", .profile = wring::io_profile::node, .user = &clients}};
+
+  shared.submit({.unbounded = true}, [&](wring::io_call& call) {
+    char byte = 0;
+    call.read(pipe.out(), &byte, 1);
+  });
+  eventually([&] { return clients.charged() == 1; });
+  EXPECT_EQ(shared.submit_for_result([] { return 7; }).get(), 7);  // the manager has made another worker
+  // [/node]
+}
+
 // IOWQ-25, IOWQ-100.
 TEST(blocking_io, limits_may_change) {
   test_runtime rt;
