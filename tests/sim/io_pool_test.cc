@@ -205,7 +205,7 @@ TEST_P(io_pools, a_release_is_not_left_to_who_goes_on_with_another_item) {
     all.check_all();
   });
   EXPECT_SIM_OK(r);
-  EXPECT_SIM_EVENT(r, "a queue is stalled", 0.1);
+  EXPECT_SIM_EVENT(r, "a queue is stalled", 0.02);
 }
 
 // IOWQ-60, IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127: a cancellation ends the call it means, and no other.
