@@ -143,7 +143,7 @@ namespace {
 
 // The queue that the pending item waits for is of a runtime that has not started (WQ-145), which is warned about.
 bool is_too_early(item& it, base::timer* t) {
-  if ((state_of(it).load(base::order::acquire) & item_state::pending) == 0) return false;
+  if ((state_of(it).load(base::order::relaxed) & item_state::pending) == 0) return false;
   const pool_workqueue* q = item_place::queue_of(place_of(it).load(base::order::acquire));  // pairs with submit()
   if (q == nullptr && t != nullptr) q = delay_target(*t);
   return q != nullptr && q->home().is_too_early_for("flush() of an item");
