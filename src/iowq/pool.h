@@ -103,6 +103,7 @@ class pool {
   [[nodiscard]] bool may_make_workers_here() const noexcept;
   [[nodiscard]] bool owner_makes_workers() const noexcept { return creation_ == io_creation::by_owner; }
   [[nodiscard]] sched::place place_of(const queue& q) const;  // its workers'
+  [[nodiscard]] int nice_of_workers() const noexcept { return owners_place_.nice; }
   // Changes with the CPUs of its workers.
   [[nodiscard]] std::uint32_t moves() const noexcept { return moves_.load(base::order::relaxed); }
   [[nodiscard]] std::chrono::nanoseconds idle_timeout() const noexcept { return idle_timeout_; }

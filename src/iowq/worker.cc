@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <utility>
 
 namespace wring::iowq {
@@ -41,12 +42,17 @@ void worker::take_place() noexcept {
   tid_.store(base::thread_id(), base::order::relaxed);
   interruptee_.accept();
   take_cpus();
-  static_cast<void>(home_->home().place_of(*home_).take_nice());  // what is refused stays as it is
+  static_cast<void>(sched::place::take_nice(home_->home().nice_of_workers()));
 }
 
+// What is refused, memory for the list too, stays as it is.
 void worker::take_cpus() noexcept {
   moved_ = home_->home().moves();
-  static_cast<void>(home_->home().place_of(*home_).take_cpus());
+  try {
+    static_cast<void>(home_->home().place_of(*home_).take_cpus());
+  } catch (const std::bad_alloc&) {
+    base::sometimes("an I/O worker stays where it was made");
+  }
 }
 
 void worker::run() noexcept {

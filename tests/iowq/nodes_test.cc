@@ -25,12 +25,11 @@ namespace {
 using namespace std::chrono_literals;
 using test::eventually;
 using test::gate;
+using test::make;
 using test::test_runtime;
 
 constexpr auto one_node = "node:1 core:2 pu:1";
 constexpr auto two_nodes = "node:2 core:1 pu:1";
-
-long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
 
 runtime_options machine(const char* topology) { return {.cpus = 2, .topology = topology}; }
 io_pool_options of_nodes(const io_user* user = nullptr) {

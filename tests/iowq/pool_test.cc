@@ -23,9 +23,8 @@ using namespace std::chrono_literals;
 using test::eventually;
 using test::gate;
 using test::is_root;
+using test::make;
 using test::test_runtime;
-
-long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
 
 // IOWQ-10: wrong options leave nothing behind.
 TEST(io_pool, refuses_wrong_options) {

@@ -24,9 +24,8 @@ namespace {
 using namespace std::chrono_literals;
 using test::eventually;
 using test::gate;
+using test::make;
 using test::test_runtime;
-
-long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
 
 template <class F>
 std::error_code error_of(const F& f) {

@@ -20,9 +20,8 @@ namespace wring {
 namespace {
 
 using test::eventually;
+using test::make;
 using test::test_runtime;
-
-long make(io_call& call, const test::call& c) { return call.system_call(c.number, c.a, c.b, c.c, c.d); }
 
 // IOWQ-20, IOWQ-21, IOWQ-25, IOWQ-82, IOWQ-123, IOWQ-U11: a hundred thousand items that never end fill the cap and not
 // more; bounded ones start all the same, and the end is over with all of them.

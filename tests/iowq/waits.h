@@ -6,6 +6,8 @@
 #include "iowq/interruptible_call.h"
 #include "support/temporary_folder.h"
 
+#include <wring/io_pool.h>
+
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -153,6 +155,9 @@ inline constexpr std::array<kind_of_waiting, 5> kinds{{
     {"nanosleep", make<sleep_of_an_hour>, false},
     {"flock", make<lock_of_a_file>, true},
 }};
+
+// By an item of a pool: announced, and interrupted if it is cancelled.
+inline long make(io_call& by, const call& c) { return by.system_call(c.number, c.a, c.b, c.c, c.d); }
 
 inline long plainly(const call& c) { return raw(c.number, c.a, c.b, c.c, c.d); }
 

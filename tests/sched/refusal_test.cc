@@ -4,7 +4,7 @@
 // Method: as root, a child process becomes a user without other processes and lowers RLIMIT_NPROC, or the pids.max of
 // its control group; else, where no sanitizer needs the address space, RLIMIT_AS leaves no room for another big stack.
 #include "support/control_group.h"
-#include "support/forked.h"
+#include "support/limited_process.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
@@ -14,7 +14,6 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -28,9 +27,11 @@ namespace wring {
 namespace {
 
 using namespace std::chrono_literals;
+using test::allow_threads;
 using test::counter;
 using test::eventually;
 using test::gate;
+using test::in_limited_process;
 using test::report_log;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -38,51 +39,6 @@ constexpr bool sanitized = true;
 #else
 constexpr bool sanitized = false;
 #endif
-
-// How many threads the process may have beyond those it has now.
-void allow_threads(std::size_t more) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NPROC, &limit);
-  limit.rlim_cur = test::entries_of("/proc/self/task").size() + more;
-  ::setrlimit(RLIMIT_NPROC, &limit);
-}
-
-// A user that has no other processes, not even those of this test when it runs twice at a time.
-uid_t lonely_user() noexcept { return 20'000 + static_cast<uid_t>(::getpid()) % 40'000; }
-
-// Runs body() in a child process that is subject to RLIMIT_NPROC; body returns what is wrong, or "". Before it, still
-// as root, as_root(), which is false where this machine does not allow it.
-template <class AsRoot, class Body>
-void in_limited_process(const AsRoot& as_root, const Body& body) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user without other processes";
-  std::fflush(nullptr);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    ::alarm(60);
-    rlimit generous{4'096, 4'096};
-    const uid_t user = lonely_user();
-    if (!as_root() || ::setrlimit(RLIMIT_NPROC, &generous) != 0 || ::setresgid(user, user, user) != 0 ||
-        ::setresuid(user, user, user) != 0) {
-      ::_exit(2);
-    }
-    const std::string wrong = body();
-    if (!wrong.empty()) std::fprintf(stderr, "in the child: %s\n", wrong.c_str());
-    std::fflush(nullptr);
-    test::end_child(wrong.empty() ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-    GTEST_SKIP() << "this container cannot change its user or its group";
-  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-template <class Body>
-void in_limited_process(const Body& body) {
-  in_limited_process([] { return true; }, body);
-}
 
 runtime_options logging(report_log& log, runtime_options o) {
   o.on_warning = [](const char* text, void* to) { static_cast<report_log*>(to)->add(text); };

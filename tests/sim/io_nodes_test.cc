@@ -4,8 +4,6 @@
 #include "support/io_ends.h"
 #include "support/sim_test.h"
 
-#include "base/parker.h"
-
 #include <wring/io_pool.h>
 
 #include <array>
@@ -19,6 +17,7 @@ namespace sim = wring::sim;
 using namespace std::chrono_literals;
 using sim::test::device;
 using sim::test::ends;
+using sim::test::pass;
 using wring::io_call;
 using wring::io_pool;
 using wring::io_user;
@@ -38,11 +37,6 @@ wring::io_pool_options of_nodes(const io_user& user) {
 io_pool make_pool(wring::runtime& rt, const wring::io_pool_options& o) {
   const sim::calm nothing_fails;
   return io_pool{rt, o};
-}
-
-void pass(std::chrono::nanoseconds time) {
-  wring::base::parker nobody_wakes_this;
-  nobody_wakes_this.park(wring::base::clock::now() + time);
 }
 
 class io_nodes : public testing::TestWithParam<sim::profile> {};

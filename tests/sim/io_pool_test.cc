@@ -15,14 +15,19 @@
 namespace {
 
 namespace sim = wring::sim;
+using namespace std::chrono_literals;
 using sim::test::device;
 using sim::test::ends;
+using sim::test::pass;
 using wring::io_call;
 using wring::io_cancel;
 using wring::io_pool;
+using wring::io_which;
 
-wring::runtime make_runtime(wring::detection detect = wring::detection::announced) {
-  wring::runtime_options o{.cpus = 2, .stall_floor = std::chrono::milliseconds{5}, .detect = detect};
+wring::runtime make_runtime(wring::detection detect = wring::detection::announced,
+                            std::chrono::milliseconds creation_retry = 1s) {
+  wring::runtime_options o{
+      .cpus = 2, .creation_retry = creation_retry, .stall_floor = std::chrono::milliseconds{5}, .detect = detect};
   const sim::calm nothing_fails;
   return wring::runtime{o};
 }
@@ -341,6 +346,129 @@ TEST_P(io_pools, a_shutdown_ends_all_pools_there_are) {
   });
   EXPECT_SIM_OK(r);
   EXPECT_SIM_EVENT(r, "a pool came too late", 0.02);
+}
+
+// After how many milliseconds each of the next `refusals` came, within one of what is true.
+std::vector<std::uint64_t> times_of_refusals(io_pool& pool, std::size_t refusals) {
+  const std::uint64_t begin = sim::now_ns();
+  std::vector<std::uint64_t> times;
+  std::uint64_t seen = pool.stats().bounded.created.refused;
+  for (; times.size() < refusals; pass(500us)) {
+    for (const std::uint64_t now = pool.stats().bounded.created.refused; seen < now; ++seen) {
+      times.push_back((sim::now_ns() - begin) / 1'000'000);
+    }
+  }
+  return times;
+}
+
+void check_times(const std::vector<std::uint64_t>& seen, const std::vector<std::uint64_t>& wanted) {
+  sim::check(seen.size() == wanted.size(), "so often", seen.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    // A timer may be late by its tick, a millisecond, and the next one is armed when it fires.
+    sim::check(seen[i] >= wanted[i] && seen[i] <= wanted[i] + i + 2, "and then", i, seen[i], wanted[i]);
+  }
+}
+
+// IOWQ-33, IOWQ-43: who is refused a thread is tried again after 5, 10 and 15 ms, and with nobody there what waits
+// fails then; not before, and not later.
+void nobody_can_be_made() {
+  wring::runtime rt = make_runtime();
+  ends all{2};
+  io_pool pool{rt, {.name = "p"}};
+  const std::uint64_t begin = sim::now_ns();
+  std::array<std::uint64_t, 2> failed_at{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    pool.submit(
+        {}, [&all, i] { all.ran(i); },
+        [&, i, done = all.done(i)](std::error_code e) mutable {
+          done(e);
+          failed_at.at(i) = (sim::now_ns() - begin) / 1'000'000;
+        });
+  }
+  sim::check(pool.stats().bounded.created.refused == 1, "it is tried at once");
+  check_times(times_of_refusals(pool, 3), {5, 15, 30});
+  pass(100ms);
+  all.check_all();
+  for (const std::uint64_t at : failed_at) sim::check(at >= 30 && at <= 36, "after the last one", at);
+  pass(10s);
+  const wring::io_account_stats s = pool.stats().bounded;
+  sim::check(s.created.refused == 4 && s.created.retry == 3, "and never again", s.created.refused, s.created.retry);
+}
+
+TEST(io_pools_refused, are_tried_again_three_times) {
+  EXPECT_SIM_OK(
+      sim::explore({.seeds = 500, .faults = sim::profile::creation_never_works, .timers = false}, nobody_can_be_made));
+}
+
+// IOWQ-43: with a worker there, which waits, nothing fails; after the third retry it begins anew, each creation_retry,
+// as long as something waits.
+void another_one_can_not_be_made() {
+  wring::runtime rt = make_runtime(wring::detection::announced, 200ms);
+  ends all{2};
+  device gate;
+  {
+    std::optional<sim::calm> nothing_fails{std::in_place};
+    io_pool pool{rt, {.name = "p"}};
+    pool.submit(
+        {}, [&](io_call& call) { all.ran(0), gate.use(call); }, all.done(0));
+    while (pool.stats().bounded.blocked != 1) pass(1ms);
+    nothing_fails.reset();
+    pool.submit(
+        {}, [&] { all.ran(1); }, all.done(1));
+    sim::check(pool.stats().bounded.created.refused == 1, "it is tried at once");
+    check_times(times_of_refusals(pool, 7), {5, 15, 30, 230, 235, 245, 260});
+    gate.ready();
+    pass(1s);
+    sim::check(all.has_run(1), "who comes back runs it");
+    const std::uint64_t refused = pool.stats().bounded.created.refused;
+    pass(10s);
+    sim::check(pool.stats().bounded.created.refused == refused, "with nothing that waits nobody is tried", refused);
+  }
+  all.check_all();
+}
+
+TEST(io_pools_refused, of_another_worker_are_tried_again_and_again) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 500, .faults = sim::profile::creation_never_works, .timers = false},
+                             another_one_can_not_be_made));
+}
+
+// IOWQ-44, IOWQ-47, IOWQ-125: of many workers one of each kind is left after the idle time, for good, and runs what
+// comes next; when they are to leave at once nobody is.
+void everybody_is_idle() {
+  wring::runtime rt = make_runtime();
+  device gate;
+  io_pool pool{rt, {.name = "p"}};
+  for (int i = 0; i < 6; ++i) pool.submit({.unbounded = i % 2 == 0}, [&](io_call& call) { gate.use(call); });
+  for (int i = 0; i < 40; ++i) sim::point();
+  gate.ready();
+  const auto made = [](const wring::io_account_stats& a) {
+    return a.created.enqueue + a.created.note + a.created.retry - a.created.refused;
+  };
+  pass(4s);
+  const wring::io_pool_stats before = pool.stats();
+  sim::check(before.bounded.workers == made(before.bounded), "nobody leaves before");
+  sim::check(before.unbounded.workers == made(before.unbounded), "nobody leaves before");
+  pass(60s);
+  const wring::io_pool_stats s = pool.stats();
+  for (const wring::io_account_stats& a : {s.bounded, s.unbounded}) {
+    sim::check(a.workers == (made(a) != 0 ? 1U : 0U), "one is left", a.workers);
+    sim::check(a.free == a.workers && a.running == 0, "which is idle", a.running);
+    if (made(a) > 1) sim::count("somebody has left");
+  }
+  for (const wring::io_worker_stats& w : s.workers) {
+    pool.submit_for_result({.unbounded = !w.bounded}, [] {}).get();
+  }
+  sim::check(made(pool.stats().bounded) == made(s.bounded), "it runs the next one");
+  sim::check(made(pool.stats().unbounded) == made(s.unbounded), "it runs the next one");
+  pool.exit_on_idle(true);
+  pass(1s);
+  sim::check(pool.stats().workers.empty(), "none is left", pool.stats().workers.size());
+}
+
+TEST_P(io_pools, the_last_worker_of_each_kind_stays_and_nobody_else) {
+  const auto r = sim::explore({.seeds = 500, .faults = GetParam(), .timers = false}, everybody_is_idle);
+  EXPECT_SIM_OK(r);
+  EXPECT_SIM_EVENT(r, "somebody has left", 0.3);
 }
 
 INSTANTIATE_TEST_SUITE_P(profiles, io_pools, sim::test::all_profiles, sim::test::name_of);

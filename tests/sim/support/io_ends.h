@@ -4,6 +4,7 @@
 
 #include "support/sim_test.h"
 
+#include "base/parker.h"
 #include "base/sync.h"
 
 #include <wring/io_pool.h>
@@ -49,6 +50,13 @@ class ends {
   std::vector<int> failed_;
   std::size_t over_ = 0;
 };
+
+// The calling thread sleeps so long.
+inline void pass(std::chrono::nanoseconds time) {
+  base::parker nobody_wakes_this;
+  const base::instant then = base::clock::now() + time;
+  while (base::clock::now() < then) nobody_wakes_this.park(then);
+}
 
 inline const auto all_profiles = testing::Values(profile::none, profile::usual, profile::hostile);
 inline std::string name_of(const testing::TestParamInfo<profile>& faults) {
