@@ -157,9 +157,9 @@ struct io_pool_options {
   const hash_domain* domain = nullptr;
   // Of layers above; without them only the closures and tasks of this header can be enqueued.
   io_callbacks callbacks = {};
-  // Interrupts a call that blocks when its item is cancelled; workers have all others blocked. 0: SIGRTMAX - 3. It is
-  // the same for all pools of the process: the first one decides, and others that ask for another are refused (EINVAL).
-  // EBUSY: the program handles or ignores that signal.
+  // Interrupts a call that blocks when its item is cancelled; workers have all others blocked, but those that tell of a
+  // fault (SIGSEGV and its kin). 0: SIGRTMAX - 3. It is the same for all pools of the process: the first one decides,
+  // and others that ask for another are refused (EINVAL). EBUSY: the program handles or ignores that signal.
   int interrupt_signal = 0;
 };
 
@@ -256,9 +256,10 @@ class WRING_EXPORT io_pool {
   template <class Match>
     requires std::is_nothrow_invocable_r_v<bool, Match&, const io_work&>
   io_cancel cancel(Match&& match, io_which which = io_which::first) noexcept {
-    return cancel_if(
-        [](const io_work& item, void* m) noexcept { return (*static_cast<std::decay_t<Match>*>(m))(item); },
-        std::addressof(match), which);
+    // A const callable is called as one.
+    using match_type = std::remove_reference_t<Match>;
+    return cancel_if([](const io_work& item, void* m) noexcept -> bool { return (*static_cast<match_type*>(m))(item); },
+                     const_cast<std::remove_const_t<match_type>*>(std::addressof(match)), which);
   }
   // The items with this tag (io_item_options::tag).
   io_cancel cancel_tagged(const void* tag, io_which which = io_which::first) noexcept {

@@ -163,11 +163,11 @@ TEST(io_ends, by_a_cancellation_of_the_first_are_one) {
   test_runtime rt;
   two_kinds its{rt};
   int asked = 0;
-  EXPECT_EQ(its.pool.cancel([&](const io_work& item) noexcept {
+  const auto waits = [&](const io_work& item) noexcept {
     ++asked;
     return item.tag() == &its.waiting;
-  }),
-            io_cancel::done);
+  };
+  EXPECT_EQ(its.pool.cancel(waits), io_cancel::done);
   EXPECT_EQ(asked, 1) << "the search ends with it";
   EXPECT_EQ(its.failed.load(), 1) << "when the call returns";
   EXPECT_EQ(its.pool.cancel_tagged(&its.running), io_cancel::running);

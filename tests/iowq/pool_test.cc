@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <random>
 #include <thread>
 #include <vector>
 
@@ -301,47 +300,6 @@ TEST(io_pool, of_the_parent_fails_items_in_a_forked_child) {
             }),
             0);
   EXPECT_EQ(pool.submit_for_result({}, [] { return 5; }).get(), 5);
-}
-
-// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127, IOWQ-U3. Method: each kind of call, cancelled at a random moment, again and
-// again, with an innocent item behind it.
-TEST(io_pool, a_cancellation_ends_the_call_it_means_and_no_other) {
-  test_runtime rt;
-  std::mt19937 random{4711};
-  for (const auto& kind : test::kinds) {
-    SCOPED_TRACE(kind.name);
-    const auto call = kind.make();
-    io_pool pool{rt, {.name = "p", .bounded = 1}};
-    constexpr int rounds = 2'000;
-    std::atomic<int> wrong{0};
-    for (int i = 0; i < rounds; ++i) {
-      test::read_of_a_pipe innocent;
-      innocent.write();
-      std::atomic<bool> entered{false};
-      long result = 0;
-      io_task doomed{{}, [&](io_call& c) {
-                       entered.store(true);
-                       result = make(c, call->what());
-                       return result;
-                     }};
-      io_task next{{}, [&](io_call& c) { return make(c, innocent.what()); }};
-      pool.enqueue(doomed);
-      pool.enqueue(next);
-      if (i % 2 == 0) {
-        while (!entered.load()) std::this_thread::yield();
-      }
-      for (auto spin = random() % 2'000; spin > 0; --spin) asm volatile("");
-      pool.cancel_tagged(nullptr, io_which::first);  // finds the older one first
-      doomed.cancel();
-      doomed.wait();
-      next.wait();
-      wrong += doomed.value() == -ECANCELED ? 0 : 1;
-      wrong += next.value() == 1 || next.value() == -ECANCELED ? 0 : 1;
-      rt.goes_on();
-    }
-    EXPECT_EQ(wrong.load(), 0);
-    pool.audit();
-  }
 }
 
 // IOWQ-50, IOWQ-51: what has a key runs one after another, and in order.

@@ -110,7 +110,7 @@ TEST(refusal, of_threads_at_a_later_start_loses_nothing) {
 // WQ-20: a queue whose pool cannot get its first worker is refused, also until the next try; then it can be made.
 TEST(refusal, of_a_pools_first_worker_is_an_error_of_the_queue_that_needs_it) {
   in_limited_process([]() -> std::string {
-    runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+    { const runtime first{{.cpus = 1}}; }  // a sanitizer's own thread comes with it
     for (const workqueue_options& o : {workqueue_options{.unmanaged = true}, workqueue_options{.per_cpu = true}}) {
       for (const auto retry : {std::chrono::milliseconds{1h}, 1ms}) {
         report_log log;
@@ -257,7 +257,7 @@ std::string rescue(int items, const Allow& allow) {
 
 template <class Allow>
 std::string rescue_again_and_again(const Allow& allow) {
-  runtime{{.cpus = 1}};  // a sanitizer's own thread comes with the first one
+  { const runtime first{{.cpus = 1}}; }  // a sanitizer's own thread comes with it
   for (int round = 0; round < 100; ++round) {
     eventually([] { return test::threads_named("wring/") == 0; });
     allow(20);

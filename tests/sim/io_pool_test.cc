@@ -22,7 +22,6 @@ using sim::test::pass;
 using wring::io_call;
 using wring::io_cancel;
 using wring::io_pool;
-using wring::io_which;
 
 wring::runtime make_runtime(wring::detection detect = wring::detection::announced,
                             std::chrono::milliseconds creation_retry = 1s) {

@@ -72,7 +72,8 @@ class control_group {
     for (std::string line; std::getline(groups, line);) {
       const std::size_t first = line.find(':');
       const std::size_t second = line.find(':', first + 1);
-      const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+      std::string controllers{","};
+      controllers.append(line, first + 1, second - first - 1).append(",");
       const std::string path = line.substr(second + 1);
       if (controllers.find("," + controller + ",") != std::string::npos) {
         v2_ = false;
