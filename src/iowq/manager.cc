@@ -15,7 +15,7 @@ constexpr std::chrono::seconds look_interval{1};  // IOWQ-40
 }
 
 int manager::start() noexcept {
-  if (is_up()) return 0;
+  if (has_begun_.exchange(true, base::order::relaxed)) return 0;
   base::completion ready;
   ready_ = &ready;
   std::snprintf(name_, sizeof name_, "io-mgr-%u", pool_.owner_thread());
@@ -23,6 +23,7 @@ int manager::start() noexcept {
   const int error =
       base::thread_create(thread_, {.name = name_, .stack_bytes = pool_.home().options().stack_bytes}, main, this);
   if (error != 0) {
+    has_begun_.store(false, base::order::relaxed);
     pool_.left_alive();
     return error;
   }

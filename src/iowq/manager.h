@@ -17,8 +17,8 @@ class manager {
   manager(const manager&) = delete;
   manager& operator=(const manager&) = delete;
 
-  // By who makes the pool or starts its runtime; waits until each queue has its first worker. 0, or -errno: not all
-  // have, or there is no thread. It may be called again then.
+  // By who makes the pool or starts its runtime, of whom the first one waits until each queue has its first worker, and
+  // the other is told 0. 0, or -errno: not all have, or there is no thread, and it may be called again.
   [[nodiscard]] int start() noexcept;
   [[nodiscard]] bool is_up() const noexcept { return is_up_.load(base::order::relaxed); }
 
@@ -39,6 +39,7 @@ class manager {
   char name_[16] = {};
   base::thread thread_;
   base::parker parker_;
+  base::atomic<bool> has_begun_{false};  // somebody makes its thread, or has made it
   base::atomic<bool> is_up_{false};
   base::atomic<bool> has_thread_{false};
   base::atomic<bool> rests_{false};  // it sleeps without a limit

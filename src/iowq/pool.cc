@@ -100,11 +100,14 @@ void pool::make_queues(const io_pool_options& options) {
   const base::topology& machine = core_.pools().topology();
   queue_of_cpu_.resize(machine.possible());
   for (const unsigned node : machine.nodes()) {
+    std::vector<unsigned>& its = cpus_of_queue_.emplace_back();  // those too that may be used only later
     for (const base::topology::cpu& c : machine.all()) {
-      if (c.node == node) queue_of_cpu_[c.id] = static_cast<unsigned>(queues_.size());
+      if (c.node != node) continue;
+      queue_of_cpu_[c.id] = static_cast<unsigned>(queues_.size());
+      its.push_back(c.id);
     }
+    std::ranges::sort(its);
     queues_.emplace_back(*this, node, limits);
-    cpus_of_queue_.push_back(machine.cpus_of_node(node));
   }
   manager_ = std::make_unique<manager>(*this);
 }
