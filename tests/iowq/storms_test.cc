@@ -55,8 +55,8 @@ TEST(storms, a_hundred_thousand_endless_items_fill_the_cap) {
 
 class cancellations : public testing::TestWithParam<test::kind_of_waiting> {};
 
-// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127, IOWQ-U3: ten thousand calls are cancelled at any moment of their lives, and the next item
-// of the same worker, which reads what is there, never notices.
+// IOWQ-80, IOWQ-82, IOWQ-83, IOWQ-127, IOWQ-U3: ten thousand calls are cancelled at any moment of their lives, and the
+// next item of the same worker, which reads what is there, never notices.
 TEST_P(cancellations, end_ten_thousand_calls_and_hit_no_other_one) {
   test_runtime rt;
   const std::unique_ptr<test::waiting> endless = GetParam().make();
