@@ -75,7 +75,7 @@ class control_group {
       std::string controllers{","};
       controllers.append(line, first + 1, second - first - 1).append(",");
       const std::string path = line.substr(second + 1);
-      if (controllers.find("," + controller + ",") != std::string::npos) {
+      if (controllers.find(std::string{","}.append(controller).append(",")) != std::string::npos) {
         v2_ = false;
         return "/sys/fs/cgroup/" + controller + path;
       }
