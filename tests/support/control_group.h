@@ -77,7 +77,7 @@ class control_group {
       const std::string path = line.substr(second + 1);
       if (controllers.find(std::string{","}.append(controller).append(",")) != std::string::npos) {
         v2_ = false;
-        return "/sys/fs/cgroup/" + controller + path;
+        return std::string{"/sys/fs/cgroup/"}.append(controller).append(path);
       }
       if (line.starts_with("0::")) found = "/sys/fs/cgroup" + path;
     }
