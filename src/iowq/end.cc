@@ -106,7 +106,7 @@ void queue::await_unpinned() noexcept {
 
 void pool::exit_start() noexcept {
   if (!is_of_this_process()) return;
-  exiting_.store(true, base::order::release);  // each queue looks under its lock from now on
+  exiting_.store(true, base::order::seq_cst);  // each queue looks under its lock from now on; pairs with begin_alive()
   for (queue& q : queues_) q.exit();
   if (manager_) manager_->wake();
 }
@@ -129,11 +129,11 @@ bool pool::caller_is_inside() const noexcept {
 
 bool pool::rests() noexcept {
   if (!is_of_this_process()) return true;
-  if (alive_.load(base::order::acquire) != 0) return false;  // pairs with left_alive()
+  if (alive_.load(base::order::seq_cst) != 0) return false;  // pairs with left_alive(), begin_alive()
   if (run_what_waits()) return false;
   for (queue& q : queues_) q.await_unpinned();
   // A timer, or who has released a bucket, may have made one meanwhile; with nothing left nobody does.
-  return alive_.load(base::order::acquire) == 0 && std::ranges::all_of(queues_, &queue::is_empty);
+  return alive_.load(base::order::seq_cst) == 0 && std::ranges::all_of(queues_, &queue::is_empty);
 }
 
 // Nobody is left who would. True: somebody is again.

@@ -19,14 +19,14 @@ unsigned pool::clamped(unsigned workers) const noexcept {
 io_limits pool::set_limits(const io_limits& wanted) noexcept {
   io_limits before{};
   if (!is_of_this_process()) return before;
-  const bool no_user = has_manager() && !user_;  // IOWQ-12
+  const unsigned granted = user_ ? user_->granted : of_nodes_ ? 0 : ~0U;  // IOWQ-12
   for (queue& q : queues_) {
     if (q.serves(account_kind::bounded)) {
       before.bounded = q.set_limit(account_kind::bounded, wanted.bounded != 0 ? clamped(wanted.bounded) : 0);
     }
     if (q.serves(account_kind::unbounded)) {
-      const unsigned limit = wanted.unbounded != 0 && !no_user ? clamped(wanted.unbounded) : 0;
-      before.unbounded = q.set_limit(account_kind::unbounded, limit);
+      const unsigned limit = std::min(wanted.unbounded, granted);
+      before.unbounded = q.set_limit(account_kind::unbounded, limit != 0 ? clamped(limit) : 0);
     }
   }
   return before;
@@ -58,7 +58,7 @@ void pool::set_cpus(const std::vector<unsigned>& cpus) {
 void pool::use(std::vector<unsigned> asked) {
   std::vector<unsigned> both = sched::common(asked, usable_);
   if (both.empty()) both = usable_;
-  if (!has_manager()) enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
+  if (!of_nodes_) enough_.store(static_cast<unsigned>(std::max<std::size_t>(both.size(), 1)), base::order::relaxed);
   asked_ = std::move(asked);
   cpus_ = std::move(both);
   moves_.fetch_add(1, base::order::relaxed);

@@ -16,41 +16,42 @@ constexpr unsigned interval_ms = 1;
 // What waits relies on those that run, or will, who may block without a word.
 void queue::keep_looking() noexcept {
   if (look_.armed || !pool_.looks() || !may_grow()) return;
-  started_at_look_ = begun();
-  progress_ = base::clock::now();
+  for (const account_kind k : both_kinds) {
+    of(k).started_at_look = counted(k).started.load(base::order::relaxed);
+    of(k).progress = base::clock::now();
+  }
   arm(look_, interval_ms, fire<&queue::look_is_due>);
 }
 
 void queue::look_is_due() {
-  bool stands = false;
+  std::array<bool, 2> stands{};
   {
     const base::lock_guard lock{mu_};
     look_.armed = false;
     if (!may_grow() || !wants()) return;  // decide() sees to the next one
     look_at_workers();
-    const base::instant now = base::clock::now();
-    const std::uint64_t so_far = begun();
-    if (so_far != std::exchange(started_at_look_, so_far)) progress_ = now;
-    const auto floor = pool_.home().options().stall_floor;
-    // Nothing has started for the whole floor: one more, whoever runs.
-    stands = floor.count() != 0 && now - progress_ >= floor;
-    if (stands) {
-      base::sometimes("an I/O worker is made since nothing starts");
-      progress_ = now;
-    }
+    for (const account_kind k : both_kinds) stands.at(static_cast<std::size_t>(k)) = stands_still(k);
     arm(look_, interval_ms, fire<&queue::look_is_due>);  // before decide(), which would begin to look anew
   }
-  see_to_all(trigger::note, stands);
+  for (const account_kind k : both_kinds) see_to(k, trigger::note, stands.at(static_cast<std::size_t>(k)));
+}
+
+// Nothing of that kind has started for the whole floor, though it waits: one more, whoever runs.
+bool queue::stands_still(account_kind k) noexcept {
+  ledger& l = of(k);
+  const base::instant now = base::clock::now();
+  const std::uint64_t so_far = counted(k).started.load(base::order::relaxed);
+  const bool moves = so_far != std::exchange(l.started_at_look, so_far) || !l.wants.load(base::order::relaxed);
+  if (moves) l.progress = now;
+  const auto floor = pool_.home().options().stall_floor;
+  if (floor.count() == 0 || now - l.progress < floor) return false;
+  base::sometimes("an I/O worker is made since nothing starts");
+  l.progress = now;
+  return true;
 }
 
 bool queue::may_grow() const noexcept {
   return std::ranges::any_of(both_kinds, [&](account_kind k) { return serves(k) && !has_stopped(k); });
-}
-
-std::uint64_t queue::begun() const noexcept {
-  std::uint64_t n = 0;
-  for (const counters& c : counted_) n += c.started.load(base::order::relaxed);
-  return n;
 }
 
 void queue::look_at_workers() noexcept {

@@ -15,7 +15,14 @@ constexpr std::chrono::seconds look_interval{1};  // IOWQ-40
 }
 
 int manager::start() noexcept {
-  if (has_begun_.exchange(true, base::order::relaxed)) return 0;
+  if (!pool_.may_make_workers_here()) return -EPERM;  // all that it makes would be who this thread is (IOWQ-72)
+  if (!pool_.begin_alive()) return 0;
+  const int error = has_begun_.exchange(true, base::order::relaxed) ? 0 : make_thread();
+  pool_.left_alive();  // not before the end of the pool may ask for the thread
+  return error;
+}
+
+int manager::make_thread() noexcept {
   base::completion ready;
   ready_ = &ready;
   std::snprintf(name_, sizeof name_, "io-mgr-%u", pool_.owner_thread());
@@ -85,6 +92,7 @@ int queue::make_fixed_worker() noexcept {
   owed o;
   {
     const base::lock_guard lock{mu_};
+    if (!all_.empty()) return 0;  // somebody came before the manager: the first of them stays
     o = add_worker(account_kind::bounded, trigger::manager);
   }
   if (o.make == nullptr) return -ENOMEM;
@@ -104,18 +112,29 @@ int queue::make_fixed_worker() noexcept {
 void queue::manage(bool anyway) noexcept {
   for (const account_kind k : both_kinds) {
     owed o;
-    {
-      const base::lock_guard lock{mu_};
-      ledger& l = of(k);
-      const account now = numbers(k);
-      const bool needed = std::exchange(l.needs_worker, false) || anyway;
-      if (needed && l.wants.load(base::order::relaxed) && now.free == 0 && now.workers < now.limit && !retry_.armed &&
-          !has_stopped(k)) {
-        o = add_worker(k, trigger::manager);
-      }
-    }
-    pay(o);
+    for (bool looks = anyway; manage_one(k, looks, o); looks = false) pay(std::exchange(o, {}));
   }
+}
+
+// False: nothing is needed, or can be done now.
+bool queue::manage_one(account_kind k, bool anyway, owed& o) noexcept {
+  const base::lock_guard lock{mu_};
+  ledger& l = of(k);
+  const account now = numbers(k);
+  const bool in_vain = !l.wants.load(base::order::relaxed) || has_stopped(k) ||
+                       (now.free == 0 && now.workers >= now.limit);  // then somebody of that kind comes by
+  if (in_vain) l.needs_workers = 0;
+  if (in_vain || (!anyway && l.needs_workers == 0)) return false;
+  if (WRING_PLANT(manager_makes_nobody) || (now.free != 0 && WRING_PLANT(look_wakes_nobody_idle))) return false;
+  if (now.free != 0) {
+    o.wake = &wake_free(k);
+  } else if (!retry_.armed) {
+    o = add_worker(k, trigger::manager);
+  } else {
+    return false;  // try_again()
+  }
+  if (l.needs_workers != 0) --l.needs_workers;
+  return true;
 }
 
 }  // namespace wring::iowq

@@ -18,7 +18,8 @@ class manager {
   manager& operator=(const manager&) = delete;
 
   // By who makes the pool or starts its runtime, of whom the first one waits until each queue has its first worker, and
-  // the other is told 0. 0, or -errno: not all have, or there is no thread, and it may be called again.
+  // the other is told 0, as who comes after the end. 0, or -errno: not all have, whose first worker stays when it
+  // comes; or there is no thread, and it may be called again. -EPERM: the caller wears an identity.
   [[nodiscard]] int start() noexcept;
   [[nodiscard]] bool is_up() const noexcept { return is_up_.load(base::order::relaxed); }
 
@@ -31,6 +32,7 @@ class manager {
   void join() noexcept;
 
  private:
+  [[nodiscard]] int make_thread() noexcept;
   static void main(void* self);
   void run() noexcept;
   [[nodiscard]] bool anything_waits() noexcept;

@@ -74,7 +74,15 @@ pool::pool(detail::core& where, const io_pool_options& options, std::shared_ptr<
   try {
     domain_->add(*this);
     if (!of_nodes_ || core_.is_early()) return;
-    if (const int error = manager_->start(); error != 0) {  // IOWQ-11
+    const int error = manager_->start();
+    if (error == -EPERM) {
+      throw std::system_error{
+          EPERM, std::system_category(),
+          "wring: io_pool '" + name_ +
+              "' of profile node is made by an item with an identity, whom all its workers would be; "
+              "make it elsewhere"};
+    }
+    if (error != 0) {  // IOWQ-11
       throw std::system_error{ENOMEM, std::system_category(),
                               "wring: io_pool '" + name_ + "': its manager, or a first worker, was refused (" +
                                   std::system_category().message(-error) + ")"};
@@ -97,7 +105,7 @@ void pool::make_queues(const io_pool_options& options) {
   }
   const unsigned granted = user_ ? std::min(options.unbounded, user_->granted) : 0;  // IOWQ-12
   const io_limits limits{.bounded = bounded, .unbounded = granted != 0 ? clamped(granted) : 0};
-  const base::topology& machine = core_.pools().topology();
+  const base::topology& machine = core_.topology();
   queue_of_cpu_.resize(machine.possible());
   for (const unsigned node : machine.nodes()) {
     std::vector<unsigned>& its = cpus_of_queue_.emplace_back();  // those too that may be used only later
@@ -112,9 +120,13 @@ void pool::make_queues(const io_pool_options& options) {
   manager_ = std::make_unique<manager>(*this);
 }
 
-// IOWQ-32: of the caller's node, or of the first one if it has none.
+// IOWQ-32: of the caller's node, or of the first one if it has none; but of what has a key always the same one, since a
+// thread that moves to another node would overtake itself there.
 queue& pool::queue_of(io_work& it) noexcept {
   if (!of_nodes_) return queues_[account_of(it) == account_kind::bounded ? 0 : 1];
+  if (has(it, item_word::hashed) && !WRING_PLANT(node_of_the_caller_for_a_key)) {
+    return queues_[bucket_of(it) % queues_.size()];
+  }
   const auto cpu = static_cast<unsigned>(std::max(base::syscall::current_cpu(), 0));
   return queues_[cpu < queue_of_cpu_.size() ? queue_of_cpu_[cpu] : 0];
 }
@@ -169,38 +181,38 @@ const io_pool_options& valid(const io_pool_options& o) {
 // ---- items ----
 
 bool pool::enqueue(io_work& it) noexcept {
-  if (!is_of_this_process()) {
-    fail(it, -EOWNERDEAD);
-    return false;
-  }
+  const int error = put(it);
+  if (error < 0) fail(it, error);
+  return error == 0;
+}
+
+// Above 0: it has been failed already.
+int pool::put(io_work& it) noexcept {
+  if (!is_of_this_process()) return -EOWNERDEAD;
   if (of_nodes_ && !user_ && has(it, item_word::unbounded)) {  // IOWQ-12
     core_.report().warn_once(
         sched::reporter::topic::unbounded_without_user,
         "io_pool '" + name_ + "' has no io_pool_options::user, so unbounded items fail. Said once");
-    fail(it, -ECANCELED);
-    return false;
+    return -ECANCELED;
   }
   if (owner_makes_workers()) run_notes();
   if (exits_on_idle_.load(base::order::relaxed)) exits_on_idle_.store(false, base::order::relaxed);  // IOWQ-48
   switch (queue_of(it).enqueue(it)) {
-    case queue::entry::taken: return true;
-    case queue::entry::failed: return false;
+    case queue::entry::taken: return 0;
+    case queue::entry::failed: return 1;
     case queue::entry::refused: break;
   }
-  fail(it, -ECANCELED);
-  return false;
+  return -ECANCELED;
 }
 
 void pool::fail(io_work& it, int error) noexcept {
   for (io_work* failing = &it; failing != nullptr;) {
     do_work(*failing, nullptr, error);
     io_work* const follower = free_work(*failing, error);
-    // A task that runs anyway.
-    if (follower != nullptr && kind_of(*follower) == item_kind::task && !has(*follower, item_word::cancelled) &&
-        !exiting() && is_of_this_process()) {
-      enqueue(*follower);
-      return;
-    }
+    // A task that runs anyway, unless it is refused, too.
+    const bool runs_anyway =
+        follower != nullptr && kind_of(*follower) == item_kind::task && !has(*follower, item_word::cancelled);
+    if (runs_anyway && put(*follower) >= 0) return;
     failing = follower;
     if (error != -EOWNERDEAD) error = -ECANCELED;
   }

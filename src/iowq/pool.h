@@ -53,6 +53,8 @@ class pool {
   void do_work(io_work& it, worker* by, int refusal) noexcept;
   // It is over, and nobody's any more; what depends on it and is to run, or to be failed, now.
   [[nodiscard]] io_work* free_work(io_work& it, int refusal) noexcept;
+  // 0, or -errno: it is to be failed with that.
+  [[nodiscard]] int put(io_work& it) noexcept;
   void fail(io_work& it, int error) noexcept;
   void fail_all(work_list& items) noexcept;
   // (cancel.cc)
@@ -116,8 +118,15 @@ class pool {
   [[nodiscard]] bool has_manager() const noexcept { return manager_ && manager_->is_up() && !exiting(); }
   [[nodiscard]] manager& its_manager() noexcept { return *manager_; }
   [[nodiscard]] std::deque<queue>& queues() noexcept { return queues_; }
-  // By who counts a thread in alive_.
+  // By who counts a thread in alive_, and is itself inside.
   void count_alive() noexcept { alive_.fetch_add(1, base::order::relaxed); }
+  // By who may come while the pool ends; false: it does. The end says so before it asks who is alive.
+  [[nodiscard]] bool begin_alive() noexcept {
+    alive_.fetch_add(1, base::order::seq_cst);              // pairs with rests()
+    if (!exiting_.load(base::order::seq_cst)) return true;  // pairs with exit_start()
+    left_alive();
+    return false;
+  }
   void left_alive() noexcept;
   // IOWQ-22: a worker of that kind more, or fewer.
   void charge(account_kind k, int by) noexcept {

@@ -104,7 +104,6 @@ void queue::wish_again() noexcept {
 
 // ---- take (README.md, 5) ----
 
-// The kind of a chain is that of its first.
 bool queue::take(worker& w) noexcept {
   std::array<bool, 2> left_to_others{};  // at their limit, those of that kind will come by
   for (io_work* it = waiting_.front(); it != nullptr;) {
@@ -160,19 +159,19 @@ void queue::change_kind(worker& w, account_kind k) noexcept {
   w.kind = k;
 }
 
-// From `first` up to the tail of its bucket.
+// From `first` up to the tail of its bucket, or to where the kind changes.
 void queue::take_chain(worker& w, io_work& first, unsigned bucket) noexcept {
   io_work* const last = tail_[bucket];
   work_list rest;
   for (io_work* it = &first;;) {
     io_work* const after = work_list::next(*it);
     waiting_.remove(*it);
-    --of(account_of(*it)).queued;
+    --of(w.kind).queued;
     if (it != &first) rest.push_back(*it);
-    if (it == last) break;
+    if (it == last) tail_[bucket] = nullptr;
+    if (it == last || account_of(*after) != w.kind) break;
     it = after;
   }
-  tail_[bucket] = nullptr;
   w.take(first, rest, bucket);
 }
 
@@ -266,10 +265,12 @@ worker& queue::take_off_free(worker& w) noexcept {
   return w;
 }
 
-// One that may run an item of that kind, of which numbers() has told.
+// One that may run an item of that kind, of which numbers() has told. It is of that kind from here on: who counts as
+// running in a kind looks for it again before it leaves the count.
 worker& queue::wake_free(account_kind k) noexcept {
-  const ledger& of_others = of(other_than(k));
-  return take_off_free(of(k).free_count != 0 ? *of(k).free.front() : *of_others.free.front());
+  worker& w = take_off_free(of(k).free_count != 0 ? *of(k).free.front() : *of(other_than(k)).free.front());
+  if (w.kind != k && !WRING_PLANT(woken_in_its_own_kind)) change_kind(w, k);
+  return w;
 }
 
 worker* queue::any_free() noexcept {

@@ -102,7 +102,7 @@ class queue {
   unsigned set_limit(account_kind k, unsigned limit) noexcept;  // 0: as it is; the one before
   // Its first worker, which stays (IOWQ-11). 0 or -errno.
   [[nodiscard]] int make_fixed_worker() noexcept;
-  // By the manager. `anyway`: although somebody runs (IOWQ-40).
+  // By the manager: wakes or makes whom decide() has asked for. `anyway`: one of each kind besides (IOWQ-40).
   void manage(bool anyway) noexcept;
   unsigned run_note() noexcept;  // how many workers it has made
   void exit_on_idle() noexcept;
@@ -163,7 +163,9 @@ class queue {
     unsigned queued = 0;
     unsigned free_count = 0;
     unsigned most = 0;
-    bool needs_worker = false;  // the manager is to make one
+    unsigned needs_workers = 0;  // the manager is to wake or make so many
+    std::uint64_t started_at_look = 0;
+    base::instant progress{};  // since then none has been started
     io_creations created{};
     base::list<worker, free_links> free;  // idle, the last one to become so first
     base::atomic<bool> wants{false};      // something waits that is not known to be stalled
@@ -203,12 +205,14 @@ class queue {
   void disarm(alarm& a) noexcept WRING_REQUIRES(mu_);
   void look_at_workers() noexcept WRING_REQUIRES(mu_);
   void keep_looking() noexcept WRING_REQUIRES(mu_);
+  [[nodiscard]] bool stands_still(account_kind k) noexcept WRING_REQUIRES(mu_);
   void leave_note() noexcept WRING_REQUIRES(mu_);
   // And these need it not.
   bool pay(const owed& o) noexcept;
-  unsigned see_to_all(trigger why, bool concurrent = false) noexcept;  // how many workers it has made
+  unsigned see_to(account_kind k, trigger why, bool concurrent) noexcept;  // how many workers it has made
+  unsigned see_to_all(trigger why) noexcept;
+  [[nodiscard]] bool manage_one(account_kind k, bool anyway, owed& o) noexcept;
   [[nodiscard]] bool may_grow() const noexcept;
-  [[nodiscard]] std::uint64_t begun() const noexcept;
   bool refused(account_kind k, worker* w, int error) noexcept;
   static void wake_all(worker* woken) noexcept;
   template <void (queue::*f)()>
@@ -242,8 +246,6 @@ class queue {
   alarm retry_;
   alarm later_;  // for a retry after the last one was given up
   alarm look_;
-  std::uint64_t started_at_look_ WRING_GUARDED_BY(mu_) = 0;
-  base::instant progress_ WRING_GUARDED_BY(mu_){};
 
   base::atomic<std::uint32_t> pins_{0};  // releasers and timers that are about to come here
 

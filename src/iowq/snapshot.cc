@@ -66,7 +66,7 @@ io_pool_stats pool::stats() const {
     q.add_stats(account_kind::bounded, s.bounded);
     q.add_stats(account_kind::unbounded, s.unbounded);
     q.for_each_worker([&](const worker& w) { s.workers.push_back(w.stats()); });
-    if (!has_manager()) continue;
+    if (!of_nodes_) continue;
     io_node_stats& n = s.nodes.emplace_back(io_node_stats{.node = q.node(), .bounded = {}, .unbounded = {}});
     q.add_stats(account_kind::bounded, n.bounded);
     q.add_stats(account_kind::unbounded, n.unbounded);

@@ -25,7 +25,8 @@ queue::owed queue::decide(account_kind k, bool concurrent, trigger why) noexcept
     case supply::make:
       if (has_stopped(k) || retry_.armed || pool_.home().is_early()) return {};  // for the last, see start()
       if (pool_.has_manager()) {
-        of(k).needs_worker = true;
+        unsigned& needs = of(k).needs_workers;
+        needs = concurrent ? needs + 1 : std::max(needs, 1U);
         return {.manager = owed::tell::needs_worker};
       }
       if (pool_.may_make_workers_here()) return add_worker(k, why);
@@ -36,19 +37,20 @@ queue::owed queue::decide(account_kind k, bool concurrent, trigger why) noexcept
   return {.manager = pool_.has_manager() ? owed::tell::will_look : owed::tell::nothing};
 }
 
-// How many workers it has made.
-unsigned queue::see_to_all(trigger why, bool concurrent) noexcept {
-  unsigned made = 0;
-  for (const account_kind k : both_kinds) {
-    if (!serves(k)) continue;
-    owed o;
-    {
-      const base::lock_guard lock{mu_};
-      o = decide(k, concurrent, why);
-    }
-    pay(o);
-    made += o.make != nullptr ? 1 : 0;
+unsigned queue::see_to(account_kind k, trigger why, bool concurrent) noexcept {
+  if (!serves(k)) return 0;
+  owed o;
+  {
+    const base::lock_guard lock{mu_};
+    o = decide(k, concurrent, why);
   }
+  pay(o);
+  return o.make != nullptr ? 1 : 0;
+}
+
+unsigned queue::see_to_all(trigger why) noexcept {
+  unsigned made = 0;
+  for (const account_kind k : both_kinds) made += see_to(k, why, false);
   return made;
 }
 
@@ -178,6 +180,7 @@ void queue::try_again(alarm& due) noexcept {
     due.armed = false;
   }
   see_to_all(trigger::retry);
+  if (pool_.has_manager()) pool_.its_manager().wake();  // for whom it could not make meanwhile
 }
 
 unsigned queue::set_limit(account_kind k, unsigned limit) noexcept {

@@ -64,7 +64,7 @@ void worker::run() noexcept {
   while (goes_on) {
     switch (home_->next(*this)) {
       case queue::turn::run:
-        if (home_->home().has_manager() && moved_ != home_->home().moves()) take_cpus();  // IOWQ-102
+        if (home_->home().is_of_nodes() && moved_ != home_->home().moves()) take_cpus();  // IOWQ-102
         goes_on = run_chain();
         break;
       case queue::turn::park: goes_on = park(); break;

@@ -4,6 +4,8 @@
 #include "support/io_ends.h"
 #include "support/sim_test.h"
 
+#include "base/syscall.h"
+
 #include <wring/io_pool.h>
 
 #include <array>
@@ -22,9 +24,9 @@ using wring::io_call;
 using wring::io_pool;
 using wring::io_user;
 
-wring::runtime make_runtime(std::chrono::milliseconds floor = 5ms) {
+wring::runtime make_runtime(std::chrono::milliseconds floor = 5ms, const char* topology = "node:2 core:1 pu:1") {
   const wring::runtime_options o{
-      .cpus = 2, .topology = "node:2 core:1 pu:1", .stall_floor = floor, .detect = wring::detection::announced};
+      .cpus = 2, .topology = topology, .stall_floor = floor, .detect = wring::detection::announced};
   const sim::calm nothing_fails;
   return wring::runtime{o};
 }
@@ -39,6 +41,12 @@ io_pool make_pool(wring::runtime& rt, const wring::io_pool_options& o) {
   return io_pool{rt, o};
 }
 
+// The calling thread goes to any of two nodes.
+void wander() {
+  const std::array<unsigned, 1> there{sim::choose(2)};
+  static_cast<void>(wring::base::syscall::set_affinity(there));  // refused: it stays
+}
+
 class io_nodes : public testing::TestWithParam<sim::profile> {};
 
 void kinds_take_turns() {
@@ -50,6 +58,7 @@ void kinds_take_turns() {
     io_pool pool = make_pool(rt, of_nodes(user));
     const auto produce = [&](std::size_t from) {
       for (std::size_t i = from; i < from + each; ++i) {
+        wander();
         pool.submit(
             {.unbounded = sim::choose(2) == 0, .concurrent = sim::choose(4) == 0}, [&all, i] { all.ran(i); },
             all.done(i));
@@ -99,84 +108,184 @@ TEST_P(io_nodes, a_pool_is_made_with_its_first_workers_or_not_at_all) {
   }
 }
 
-// IOWQ-40, IOWQ-41, IOWQ-46, IOWQ-122, IOWQ-U2: an item that waits in a call does not hold up what comes behind it,
-// on whichever node. Without a floor and a look the manager is the only one that could see to it.
-TEST_P(io_nodes, who_blocks_is_replaced) {
-  const auto r = sim::explore({.seeds = 3000, .faults = GetParam()}, [] {
-    wring::runtime rt = make_runtime(0ms);
-    const io_user user{3};
-    device gate;
-    ends all{4};
-    {
-      io_pool pool = make_pool(rt, of_nodes(user));
-      for (std::size_t i = 0; i < 3; ++i) {
-        pool.submit(
-            {.unbounded = i == 1},
-            [&, i](io_call& call) {
-              all.ran(i);
-              gate.use(call);
-            },
-            all.done(i));
-      }
-      sim::thread other{[&] {
-        pool.submit(
-            {},
-            [&] {
-              all.ran(3);
-              gate.ready();
-            },
-            [&, done = all.done(3)](std::error_code e) mutable {
-              done(e);
-              if (e) gate.ready();
-            });
-      }};
-      other.join();
-    }
-    all.check_all();
-  });
-  EXPECT_SIM_OK(r);
+enum class kinds : std::uint8_t { both, bounded };
+
+// As many workers as there may be on the caller's node, all idle. False: some were refused.
+bool warm_up(io_pool& pool, kinds which) {
+  device gate;
+  int begun = 0;
+  int over = 0;
+  const int items = which == kinds::both ? 6 : 3;
+  for (int i = 0; i < items; ++i) {
+    pool.submit(
+        {.unbounded = which == kinds::both && i % 2 == 0, .concurrent = true},
+        [&](io_call& call) {
+          ++begun;
+          gate.use(call);
+        },
+        [&](std::error_code) { ++over; });
+  }
+  pass(3s);
+  gate.ready();
+  while (over != items) pass(1ms);
+  pass(10ms);  // and idle
+  const wring::io_pool_stats s = pool.stats();
+  return begun == items && s.bounded.free + s.unbounded.free >= static_cast<unsigned>(items);
 }
 
-// Two items wait, without a word, for a third one.
-void silent_waits() {
-  wring::runtime rt = make_runtime(0ms);
-  const io_user user{1};
-  sim::gate last;
-  ends all{3};
+// Until all are over, and not by the end of the pool, which makes workers itself.
+void await(const ends& all, std::chrono::nanoseconds most) {
   const std::uint64_t begin = sim::now_ns();
-  {
+  while (all.over() != all.size()) {
+    sim::check(sim::now_ns() - begin < static_cast<std::uint64_t>(most.count()), "in time", sim::now_ns() - begin);
+    pass(1ms);
+  }
+}
+
+// Items wait in calls for one behind them. Without a floor and a look the manager is the only one that could see to it.
+void waits_for_the_last(bool idle_workers_first) {
+  wring::runtime rt = make_runtime(0ms);
+  const io_user user{3};
+  device gate;
+  ends all{4};
+  io_pool pool = make_pool(rt, of_nodes(user));
+  if (idle_workers_first) warm_up(pool, kinds::both);
+  for (std::size_t i = 0; i < 3; ++i) {
+    wander();
+    pool.submit(
+        {.unbounded = i == 1},
+        [&, i](io_call& call) {
+          all.ran(i);
+          gate.use(call);
+        },
+        all.done(i));
+  }
+  sim::thread other{[&] {
+    wander();
+    pool.submit(
+        {}, [&] { all.ran(3); },
+        [&, done = all.done(3)](std::error_code e) mutable {
+          done(e);
+          gate.ready();
+        });
+  }};
+  other.join();
+  await(all, 60s);
+}
+
+// IOWQ-40, IOWQ-41, IOWQ-46, IOWQ-122, IOWQ-U2: an item that waits in a call does not hold up what comes behind it, on
+// whichever node.
+TEST_P(io_nodes, who_blocks_is_replaced) {
+  for (const bool idle : {false, true}) {
+    EXPECT_SIM_OK(
+        sim::explore({.seeds = 1500, .faults = GetParam(), .timers = false}, [idle] { waits_for_the_last(idle); }));
+  }
+}
+
+// A worker computes. The next item, for which nobody is woken, waits for the one behind it, which is of the other kind,
+// and for which somebody is: he takes the first of the two.
+void woken_for_the_other_kind() {
+  wring::runtime rt = make_runtime(0ms, "node:1 core:2 pu:1");
+  const io_user user{3};
+  ends all{3};
+  device gate;
+  sim::gate computed;
+  io_pool pool = make_pool(rt, of_nodes(user));
+  if (!warm_up(pool, kinds::bounded)) return;
+  sim::count("with idle workers");
+  bool computes = false;
+  pool.submit(
+      {},
+      [&] {
+        all.ran(0);
+        computes = true;
+        computed.pass();
+      },
+      all.done(0));
+  while (!computes) pass(1ms);
+  pool.submit(
+      {},
+      [&](io_call& call) {
+        all.ran(1);
+        gate.use(call);
+      },
+      all.done(1));
+  pool.submit(
+      {.unbounded = true},
+      [&] {
+        all.ran(2);
+        gate.ready();
+        computed.open();
+      },
+      all.done(2));
+  await(all, 900ms);  // before the manager looks
+}
+
+// IOWQ-22, IOWQ-46, IOWQ-122: who is woken for an item of the other kind and takes one of its own leaves nobody behind.
+TEST_P(io_nodes, who_is_woken_for_the_other_kind_is_replaced) {
+  const auto r = sim::explore({.seeds = 1000, .faults = GetParam(), .timers = false}, woken_for_the_other_kind);
+  EXPECT_SIM_OK(r);
+  if (GetParam() != sim::profile::hostile) {
+    EXPECT_SIM_EVENT(r, "with idle workers", 0.1);
+  }
+}
+
+// IOWQ-34: each of those that ask for it has a worker of its own at once, not one each second.
+TEST(io_nodes_concurrent, items_run_side_by_side) {
+  EXPECT_SIM_OK(sim::explore({.seeds = 1000, .faults = sim::profile::none, .timers = false}, [] {
+    wring::runtime rt = make_runtime(0ms, "node:1 core:2 pu:1");
+    const io_user user{3};
+    ends all{3};
+    sim::gate last;
+    std::size_t begun = 0;
     io_pool pool = make_pool(rt, of_nodes(user));
-    for (std::size_t i = 0; i < 2; ++i) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
       pool.submit(
-          {},
+          {.concurrent = true},
           [&, i] {
             all.ran(i);
+            if (++begun == all.size()) last.open();
             last.pass();
           },
           all.done(i));
     }
-    pool.submit(
-        {},
-        [&] {
-          all.ran(2);
-          last.open();
-        },
-        [&, done = all.done(2)](std::error_code e) mutable {
-          done(e);
-          if (e) last.open();
-        });
-    while (!all.has_run(2)) pass(100ms);  // not the end of the pool, which makes workers itself
-  }
-  all.check_all();
-  sim::check(sim::now_ns() - begin < 60'000'000'000, "within seconds, also where threads are refused",
-             sim::now_ns() - begin);
+    await(all, 900ms);
+  }));
 }
 
-// IOWQ-40: once a second the manager makes a worker for what waits, though somebody seems to run.
+// Two items wait, without a word, for a third one.
+void silent_waits(bool idle_workers_first) {
+  wring::runtime rt = make_runtime(0ms);
+  const io_user user{2};
+  sim::gate last;
+  ends all{3};
+  io_pool pool = make_pool(rt, of_nodes(user));
+  if (idle_workers_first) warm_up(pool, kinds::both);
+  for (std::size_t i = 0; i < 2; ++i) {
+    pool.submit(
+        {},
+        [&, i] {
+          all.ran(i);
+          last.pass();
+        },
+        all.done(i));
+  }
+  pool.submit(
+      {}, [&] { all.ran(2); },
+      [&, done = all.done(2)](std::error_code e) mutable {
+        done(e);
+        last.open();
+      });
+  await(all, 60s);
+}
+
+// IOWQ-40: once a second the manager wakes or makes a worker for what waits, though somebody seems to run.
 TEST_P(io_nodes, the_manager_looks_once_a_second) {
-  const auto r = sim::explore({.seeds = 1000, .faults = GetParam(), .timers = false}, silent_waits);
-  EXPECT_SIM_OK(r);
-  EXPECT_SIM_EVENT(r, "the manager has looked by itself", 0.3);
+  for (const bool idle : {false, true}) {
+    const auto r = sim::explore({.seeds = 500, .faults = GetParam(), .timers = false}, [idle] { silent_waits(idle); });
+    EXPECT_SIM_OK(r);
+    EXPECT_SIM_EVENT(r, "the manager has looked by itself", 0.3);
+  }
 }
 
 void everybody_is_idle() {
@@ -210,6 +319,7 @@ void anything_goes() {
   ends all{3 * each};
   std::array<int, 2> keys{};
   std::array<int, 2> inside{};
+  std::array<std::size_t, 24> last{};  // of each thread, pool, kind and key
   device calls;
   {
     wring::io_pool_options o = of_nodes(user);
@@ -217,17 +327,25 @@ void anything_goes() {
     io_pool nodes = make_pool(rt, o);
     io_pool task{rt, {.name = "t", .bounded = 2, .domain = &domain}};
     const auto one_item = [&](std::size_t id) {
-      io_pool& pool = sim::choose(2) == 0 ? nodes : task;
+      const bool in_nodes = sim::choose(2) == 0;
+      io_pool& pool = in_nodes ? nodes : task;
       const std::size_t key = sim::choose(3);
       const bool blocks = sim::choose(3) == 0;
+      const bool unbounded = sim::choose(2) == 0;
+      std::size_t* const before =
+          key == 2 ? nullptr : &last.at(id / each * 8 + key * 4 + (unbounded ? 2U : 0U) + (in_nodes ? 1U : 0U));
       pool.submit(
-          {.unbounded = sim::choose(2) == 0,
+          {.unbounded = unbounded,
            .concurrent = sim::choose(4) == 0,
            .key = key == 2 ? nullptr : &keys.at(key),
            .tag = &keys.at(key % 2)},
-          [&, key, id, blocks](io_call& call) {
+          [&, key, id, blocks, before](io_call& call) {
             if (key != 2) sim::check(++inside.at(key) == 1, "nobody else is inside", key);
             all.ran(id);
+            if (before != nullptr) {
+              sim::check(*before <= id, "in the order of enqueueing", *before, id);
+              *before = id;
+            }
             sim::point();
             if (blocks) calls.use(call);
             if (key != 2) --inside.at(key);
@@ -236,6 +354,7 @@ void anything_goes() {
     };
     const auto act = [&](std::size_t who) {
       for (std::size_t i = 0; i < each; ++i) {
+        wander();
         one_item(who * each + i);
         io_pool& pool = sim::choose(2) == 0 ? nodes : task;
         switch (sim::choose(10)) {
@@ -267,7 +386,7 @@ void anything_goes() {
 }
 
 // IOWQ-6, IOWQ-50..52, IOWQ-55, IOWQ-61, IOWQ-64, IOWQ-80, IOWQ-84, IOWQ-100, IOWQ-120, IOWQ-121, IOWQ-124: each item
-// has one end, items of a key never meet, no bucket stays busy and nobody charged.
+// has one end, items of a key never meet and keep their order, no bucket stays busy and nobody charged.
 TEST_P(io_nodes, a_random_mix_leaves_nothing_behind) {
   EXPECT_SIM_OK(sim::explore({.seeds = 3000, .faults = GetParam()}, anything_goes));
 }
@@ -278,7 +397,11 @@ TEST(io_nodes_planted, faults_are_found_out) {
     const char* plant;
     void (*body)();
   } const faults[] = {{"kind_without_charge", kinds_take_turns},
-                      {"manager_not_told_of_what_waits", silent_waits},
+                      {"manager_not_told_of_what_waits", [] { silent_waits(false); }},
+                      {"look_wakes_nobody_idle", [] { silent_waits(true); }},
+                      {"woken_in_its_own_kind", woken_for_the_other_kind},
+                      {"manager_makes_nobody", [] { waits_for_the_last(false); }},
+                      {"node_of_the_caller_for_a_key", anything_goes},
                       {"nobody_is_fixed", everybody_is_idle}};
   for (const auto& f : faults) {
     EXPECT_SIM_FINDS(sim::explore({.seeds = 2000, .plants = {f.plant}, .timers = false, .explain = false}, f.body), "")

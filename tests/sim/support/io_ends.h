@@ -42,6 +42,7 @@ class ends {
     };
   }
   [[nodiscard]] bool has_run(std::size_t i) const { return ran_.at(i) == 1; }
+  [[nodiscard]] std::size_t over() const noexcept { return over_; }
   [[nodiscard]] std::size_t size() const noexcept { return ran_.size(); }
   void check_all() const { check(over_ == ran_.size(), "each item is over once", over_); }
 
