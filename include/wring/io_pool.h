@@ -122,8 +122,8 @@ class WRING_EXPORT io_user {
   io_user();
   explicit io_user(unsigned granted);
   [[nodiscard]] unsigned granted() const noexcept;
-  // Workers for unbounded items that exist now. May be above granted() by those that who has CAP_SYS_RESOURCE or
-  // CAP_SYS_ADMIN has needed, and a few that several pools have made at the same time.
+  // Workers for unbounded items that exist now, in this process. granted() is the most on each node of each pool; over
+  // several, and for who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN, it is only asked for when an item would have to wait.
   [[nodiscard]] unsigned charged() const noexcept;
 
  private:
@@ -178,7 +178,8 @@ class WRING_EXPORT io_pool {
  public:
   // The caller is the owner. Throws std::system_error: EINVAL (options out of range, one callback without the other,
   // another interrupt_signal than that of the process), EBUSY (interrupt_signal), ENOMEM (io_profile::node: its manager
-  // or a first worker was refused; nothing is left of it, IOWQ-11); or std::bad_alloc.
+  // or a first worker was refused; nothing is left of it, IOWQ-11), EPERM (io_profile::node, made by an item with an
+  // identity, who all its workers would be); or std::bad_alloc.
   explicit io_pool(const io_pool_options& options = {});
   io_pool(runtime& where, const io_pool_options& options);
   static result<io_pool> create(const io_pool_options& options = {});
@@ -283,7 +284,7 @@ class WRING_EXPORT io_pool {
   // idle time. None: all that the owner may use. Throws std::system_error (EINVAL): one that it may not (IOWQ-101).
   void set_affinity(const std::vector<unsigned>& cpus);
   // True: workers leave as soon as they are idle, the last one too, until something is enqueued (IOWQ-48): for
-  // checkpoints, and pools that rest for long.
+  // checkpoints, and pools that rest for long. In io_profile::node the first worker of each node stays.
   void exit_on_idle(bool leave) noexcept;
   // io_creation::by_owner: makes the workers that it owes. Otherwise, and from other threads, does nothing. How many.
   unsigned run_notes() noexcept;

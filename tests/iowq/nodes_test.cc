@@ -4,6 +4,7 @@
 // machine.
 #include "iowq/facts.h"
 #include "iowq/waits.h"
+#include "support/forked.h"
 #include "support/test_runtime.h"
 #include "support/threads.h"
 
@@ -16,6 +17,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <thread>
 #include <vector>
 
@@ -173,7 +175,10 @@ TEST(io_nodes, an_item_runs_on_the_node_of_its_submitter) {
       ++tried;
       gate go;
       gate inside;
+      cpu_set_t its_cpus;
+      CPU_ZERO(&its_cpus);
       auto done = pool.submit_for_result({.tag = &go}, [&] {
+        EXPECT_EQ(::sched_getaffinity(0, sizeof its_cpus, &its_cpus), 0);
         inside.open();
         go.wait();
       });
@@ -183,6 +188,7 @@ TEST(io_nodes, an_item_runs_on_the_node_of_its_submitter) {
           EXPECT_EQ(w.node, cpu);
         }
       }
+      EXPECT_TRUE(CPU_EQUAL(&its_cpus, &one)) << "on all CPUs of that node and no other";
       EXPECT_EQ(pool.stats().nodes[cpu].bounded.started, 1U);
       go.open();
       done.get();
@@ -272,7 +278,46 @@ TEST(io_nodes, end_with_everything_in_flight) {
   eventually([] { return test::threads_named("io-") == 0; });
 }
 
-// IOWQ-100: limits are those of each node.
+// IOWQ-72: who makes the pool as somebody else would make all its workers that one.
+TEST(io_nodes, are_not_made_by_an_item_with_an_identity) {
+  if (!test::is_root()) GTEST_SKIP() << "only root may become somebody else";
+  test_runtime rt{machine(one_node)};
+  io_pool other{rt, {.name = "other"}};
+  const identity elsewhere = identity::make({.umask = 022}).value();
+  std::error_code error;
+  other.submit_for_result({.as = elsewhere}, [&] { error = io_pool::create(rt, of_nodes()).error(); }).get();
+  EXPECT_EQ(error, std::errc::operation_not_permitted);
+  EXPECT_EQ(test::threads_named("io-mgr"), 0U);
+}
+
+// IOWQ-U16: a child has none of the workers for which its parent's user is charged.
+TEST(io_nodes, a_forked_child_is_charged_for_nobody) {
+  if (!test::can_fork_beside_threads) GTEST_SKIP() << test::cannot_fork;
+  test_runtime rt{machine(one_node)};
+  const io_user user{4};
+  io_pool pool{rt, of_nodes(&user)};
+  test::read_of_a_pipe pipe;
+  pool.submit({.unbounded = true}, [&](io_call& call) { make(call, pipe.what()); });
+  eventually([&] { return user.charged() == 1; });
+  EXPECT_EQ(test::in_forked_child([&](test::claims& c) { c.check(user.charged() == 0, "nobody is charged"); }), 0);
+  EXPECT_EQ(user.charged(), 1U);
+}
+
+// IOWQ-84. Method: what runs anyway after each of a hundred thousand that fail, which would take a frame each.
+TEST(io_nodes, a_long_chain_fails_without_nesting) {
+  test_runtime rt{machine(one_node)};
+  io_pool pool{rt, {.name = "p"}};
+  std::deque<io_task> chain;
+  for (int i = 0; i < 100'000; ++i) {
+    chain.emplace_back(io_item_options{}, [] {});
+    if (i != 0) chain[static_cast<std::size_t>(i) - 1].then_anyway(chain.back());
+  }
+  pool.cancel_for_good();
+  EXPECT_FALSE(pool.enqueue(chain.front()));
+  EXPECT_EQ(chain.back().value(), -ECANCELED);
+}
+
+// IOWQ-12, IOWQ-100: limits are those of each node, and a user's is not exceeded.
 TEST(io_nodes, limits_are_set_and_read_back) {
   test_runtime rt{machine(two_nodes)};
   const io_user user{7};
@@ -284,6 +329,8 @@ TEST(io_nodes, limits_are_set_and_read_back) {
     EXPECT_EQ(n.bounded.workers_max, 2U);
     EXPECT_EQ(n.unbounded.workers_max, 5U);
   }
+  pool.max_workers({.bounded = 0, .unbounded = 100});
+  EXPECT_EQ(pool.max_workers({}).unbounded, 7U);
 }
 
 // IOWQ-10
